@@ -1,0 +1,227 @@
+//! The one table of metrics: name, unit, meaning, and how it follows from an
+//! observation. Tables, JSON, help and expectations take their names from here.
+//!
+//! Wakeups sort into three kinds: *needed* (the worker returned and took work),
+//! *visible* spurious (it returned and found nothing) and *hidden* spurious (it
+//! slept again inside the kernel and user space never knew).
+
+use std::collections::BTreeMap;
+
+use super::winners;
+use crate::experiment::Settings;
+use crate::observation::Observation;
+
+/// What a metric is computed from.
+pub struct Facts<'a> {
+    pub seen: &'a Observation,
+    pub settings: &'a Settings,
+}
+
+/// A named number.
+pub struct Metric {
+    pub name: &'static str,
+    pub unit: &'static str,
+    pub about: &'static str,
+    /// Has a value in every event: an exact expectation holds for each of them.
+    pub per_event: bool,
+    compute: fn(&Facts<'_>) -> Option<f64>,
+}
+
+/// A metric's value, with its extremes over the rounds where it has them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Value {
+    pub mean: f64,
+    pub min: f64,
+    pub max: f64,
+}
+
+impl Facts<'_> {
+    fn claims(&self) -> u64 {
+        self.seen.total(|w| w.claims)
+    }
+
+    fn wakeups(&self) -> u64 {
+        self.seen.total(|w| w.wakeups)
+    }
+
+    fn useful_returns(&self) -> u64 {
+        self.seen.total(|w| w.returns - w.empty_returns)
+    }
+
+    fn spurious(&self) -> u64 {
+        self.wakeups().saturating_sub(self.useful_returns())
+    }
+
+    fn visible(&self) -> u64 {
+        self.spurious().min(self.seen.total(|w| w.empty_returns))
+    }
+
+    fn per_event(&self, count: u64) -> Option<f64> {
+        ratio(count as f64, self.seen.fired)
+    }
+
+    fn shares(&self) -> Vec<u64> {
+        self.seen.workers.iter().map(|w| w.claims).collect()
+    }
+
+    fn latency_us(&self, ns: u64) -> Option<f64> {
+        (self.seen.claim_latency.samples > 0).then_some(ns as f64 / 1000.0)
+    }
+
+    /// Minimum, median and maximum over the rounds, per event of a round.
+    fn spread(&self, histogram: &BTreeMap<u64, u64>) -> Option<[f64; 3]> {
+        let batch = self.seen.batch as f64;
+        let rounds: u64 = histogram.values().sum();
+        let (min, max) = (*histogram.keys().next()?, *histogram.keys().next_back()?);
+        let mut below = 0;
+        let median = histogram.iter().find(|(_, count)| {
+            below += **count;
+            2 * below >= rounds
+        });
+        let median = *median?.0;
+        Some([min, median, max].map(|n| n as f64 / batch))
+    }
+
+    fn trial(&self) -> Option<(f64, f64)> {
+        winners::trials(&self.seen.winners, self.settings.workers, self.settings.trial as usize)
+    }
+}
+
+fn ratio(of: f64, to: u64) -> Option<f64> {
+    (to > 0).then(|| of / to as f64)
+}
+
+macro_rules! metric {
+    ($name:literal, $unit:literal, $about:literal, $compute:expr) => {
+        Metric { name: $name, unit: $unit, about: $about, per_event: false, compute: $compute }
+    };
+    ($name:literal, $unit:literal, $about:literal, per event, $compute:expr) => {
+        Metric { name: $name, unit: $unit, about: $about, per_event: true, compute: $compute }
+    };
+}
+
+/// Every metric, in the order of `herd list --metrics`.
+pub const METRICS: &[Metric] = &[
+    metric!("events", "events", "fired by the injector", |f| Some(f.seen.fired as f64)),
+    metric!("claims", "events", "taken by a worker", |f| Some(f.claims() as f64)),
+    metric!("stranded", "events", "left in the object while everybody sleeps", |f| Some(f.seen.stranded as f64)),
+    metric!("wakeups", "wakeups", "sleeping workers made runnable by the kernel", |f| Some(f.wakeups() as f64)),
+    metric!("wakeups_per_event", "wakeups per event", "the herd: 1 is perfect, N is everybody", per event, |f| {
+        f.per_event(f.wakeups())
+    }),
+    metric!("wakeups_per_event_min", "wakeups per event", "fewest in any round", |f| {
+        f.spread(&f.seen.wakeups_per_round).map(|s| s[0])
+    }),
+    metric!("wakeups_per_event_median", "wakeups per event", "median over the rounds", |f| {
+        f.spread(&f.seen.wakeups_per_round).map(|s| s[1])
+    }),
+    metric!("wakeups_per_event_max", "wakeups per event", "most in any round", |f| {
+        f.spread(&f.seen.wakeups_per_round).map(|s| s[2])
+    }),
+    metric!("wakeups_per_round", "wakeups per round", "between two barriers: one event, or one burst", |f| {
+        let rounds: u64 = f.seen.wakeups_per_round.values().sum();
+        ratio(f.wakeups() as f64, rounds)
+    }),
+    metric!("returns_per_event", "returns per event", "wait calls that came back to user space", per event, |f| {
+        f.per_event(f.seen.total(|w| w.returns))
+    }),
+    metric!("needed_per_event", "wakeups per event", "returns that took work", |f| f.per_event(f.useful_returns())),
+    metric!("spurious_per_event", "wakeups per event", "wakeups beyond the needed ones: hidden plus visible", |f| {
+        f.per_event(f.spurious())
+    }),
+    metric!(
+        "spurious_hidden_per_event",
+        "wakeups per event",
+        "woken and asleep again inside the kernel; no EAGAIN shows it",
+        |f| { f.per_event(f.spurious() - f.visible()) }
+    ),
+    metric!("spurious_visible_per_event", "wakeups per event", "returned and found nothing: EAGAIN", |f| f
+        .per_event(f.visible())),
+    metric!("empty_returns_per_event", "returns per event", "returns that took nothing, slept before or not", |f| {
+        f.per_event(f.seen.total(|w| w.empty_returns))
+    }),
+    metric!(
+        "eagain_per_event",
+        "errors per event",
+        "claim attempts that found nothing, also those that end a drain",
+        |f| { f.per_event(f.seen.total(|w| w.errors.get("EAGAIN").copied().unwrap_or(0))) }
+    ),
+    metric!("dsleeps", "sleeps", "uninterruptible sleeps among the wakeups, where the source can tell", |f| {
+        f.seen.workers.iter().map(|w| w.dsleeps).sum::<Option<u64>>().map(|n| n as f64)
+    }),
+    metric!("max_share", "part of the claims", "claims of the busiest worker", |f| {
+        let largest = f.shares().into_iter().max()?;
+        ratio(largest as f64, f.claims())
+    }),
+    metric!("idle_workers", "workers", "workers without a claim", |f| {
+        Some(f.shares().iter().filter(|c| **c == 0).count() as f64)
+    }),
+    metric!("jain", "index", "Jain's fairness index of the claims: 1 is even, 1/N is all to one", |f| winners::jain(
+        &f.shares()
+    )),
+    metric!("chi_square", "statistic", "of the claims against equal shares, N-1 degrees of freedom", |f| {
+        (f.claims() > 0).then(|| winners::chi_square(&f.shares()))
+    }),
+    metric!("trial_max_mean", "events", "claims of the busiest worker in a trial, averaged (see trial)", |f| f
+        .trial()
+        .map(|t| t.0)),
+    metric!("trial_idle_share", "part of the trials", "trials that left a worker idle (see trial)", |f| f
+        .trial()
+        .map(|t| t.1)),
+    metric!("distinct_objects", "objects", "different objects watched by all workers together, by inode", |f| {
+        let mut inodes: Vec<u64> = f.seen.workers.iter().flat_map(|w| w.objects.iter().copied()).collect();
+        inodes.sort_unstable();
+        inodes.dedup();
+        (!inodes.is_empty()).then_some(inodes.len() as f64)
+    }),
+    metric!("involuntary_switches", "switches", "preemptions of workers", |f| {
+        Some(f.seen.total(|w| w.involuntary_switches) as f64)
+    }),
+    metric!(
+        "claim_latency_us_p50",
+        "us",
+        "from just before the event to the claim, median; shown, never judged",
+        |f| { f.latency_us(f.seen.claim_latency.p50) }
+    ),
+    metric!("claim_latency_us_p99", "us", "the same, 99th percentile", |f| f.latency_us(f.seen.claim_latency.p99)),
+    metric!("claim_latency_us_max", "us", "the same, largest", |f| f.latency_us(f.seen.claim_latency.max)),
+    metric!("cpu_us_per_event", "us per event", "CPU time of all workers", |f| {
+        ratio(f.seen.total(|w| w.cpu_ns) as f64 / 1000.0, f.seen.fired)
+    }),
+    metric!("events_per_second", "events per second", "barriers included", |f| {
+        ratio(f.seen.fired as f64 * 1e9, f.seen.elapsed_ns)
+    }),
+    metric!("quiet_us_per_event", "us per event", "spent in the barrier after the last claim", |f| {
+        ratio(f.seen.quiet_ns as f64 / 1000.0, f.seen.fired)
+    }),
+];
+
+/// All names.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    METRICS.iter().map(|metric| metric.name)
+}
+
+/// The metric of that name.
+pub fn find(name: &str) -> Option<&'static Metric> {
+    METRICS.iter().find(|metric| metric.name == name)
+}
+
+impl Metric {
+    /// Its value with extremes; without rounds of its own all three are equal.
+    pub fn value(&self, facts: &Facts<'_>) -> Option<Value> {
+        let mean = (self.compute)(facts)?;
+        let spread = match self.name {
+            "wakeups_per_event" => facts.spread(&facts.seen.wakeups_per_round),
+            "returns_per_event" => facts.spread(&facts.seen.returns_per_round),
+            _ => None,
+        };
+        let [min, _, max] = spread.unwrap_or([mean; 3]);
+        Some(Value { mean, min, max })
+    }
+}
+
+/// All metrics of one cell.
+pub fn all(facts: &Facts<'_>) -> BTreeMap<String, Option<f64>> {
+    let pairs = METRICS.iter().map(|metric| (metric.name.to_owned(), (metric.compute)(facts)));
+    pairs.collect()
+}

@@ -1,0 +1,7 @@
+//! From raw facts to numbers and verdicts. Pure: no kernel, clock or file.
+
+pub mod judge;
+pub mod metrics;
+pub mod winners;
+
+pub use judge::judge;

@@ -1,0 +1,153 @@
+//! The cell's own process: opens the object, starts the workers, runs the
+//! rounds, reports. Single-threaded, and never a worker itself: it may fork
+//! safely, and a lost wakeup becomes a verdict instead of a hang.
+
+use std::io::{self, Read, Write};
+use std::time::Duration;
+
+use nix::unistd::{Pid, setpgid};
+
+use super::contract::SetupError;
+use super::crew::{Crew, CrewError, Kit, pin_to};
+use super::ledger::Ledger;
+use super::plan::Plan;
+use super::quiet::Watch;
+use super::rounds::Stage;
+use super::scripted;
+use crate::experiment::Settings;
+use crate::observation::{End, Observation, WorkerFacts};
+use crate::sys;
+use crate::{load, object, wait};
+
+/// Where the wakeups come from when nothing better is to be had.
+pub const PROC_SOURCE: &str = "voluntary_ctxt_switches";
+
+/// Entry of `herd __cell`: plan on stdin, one JSON line on stdout.
+pub fn main() -> io::Result<()> {
+    let mut text = String::new();
+    io::stdin().read_to_string(&mut text)?;
+    let plan: Plan = serde_json::from_str(&text)?;
+    let parent = Pid::from_raw(plan.parent);
+    sys::fork::die_with(parent)?;
+    // Out of the terminal's group: Ctrl-C must not reach workers, since EINTR
+    // would count as a wakeup. The front end tells us by SIGTERM.
+    setpgid(Pid::from_raw(0), Pid::from_raw(0))?;
+    sys::signal::note_termination()?;
+    let found = run(&plan);
+    let mut line = serde_json::to_string(&found)?;
+    line.push('\n');
+    io::stdout().write_all(line.as_bytes())
+}
+
+/// Runs one cell in this process.
+pub fn run(plan: &Plan) -> Observation {
+    if plan.settings.worker.wait == "null" {
+        return scripted::observe(&plan.settings);
+    }
+    attempt(plan).unwrap_or_else(Observation::empty)
+}
+
+fn attempt(plan: &Plan) -> Result<Observation, End> {
+    let settings = &plan.settings;
+    raise_descriptor_limit();
+    let cpus = allowed_cpus().map_err(|e| invalid(e.to_string()))?;
+    let first = settings.for_worker(0);
+    let block = (0..settings.workers).all(|i| settings.for_worker(i).wait == "block");
+    let object = object::find(&settings.object).expect("checked in the plan");
+    let wait = wait::find(&first.wait).expect("checked in the plan");
+    let refused = |worker| move |e: SetupError| refusal(worker, &e, settings);
+    let mut opened = object.open(settings, block).map_err(refused(None))?;
+    let shared = match needs_share(settings) {
+        true => {
+            let sources = opened.door.sources(0).map_err(refused(None))?;
+            wait.share(&first, &sources).map_err(refused(None))?
+        }
+        false => Default::default(),
+    };
+    let batch = load::find(&settings.load).expect("checked in the plan").batch(settings);
+    let backlog = settings.stranded == crate::experiment::settings::Stranded::Count;
+    let per_round = if backlog { settings.events.min(1 << 16) } else { batch };
+    let ledger =
+        Ledger::new(settings.workers, per_round).map_err(|e| invalid(format!("cannot map the ledger: {e}")))?;
+    let kit = Kit { settings, ledger: &ledger, door: opened.door.as_ref(), shared: &shared, cpus: &cpus };
+    let crew_end = |error| match error {
+        CrewError::Refused { worker, error } => refusal(Some(worker), &error, settings),
+        CrewError::Broken(reason) => invalid(reason),
+    };
+    let crew = Crew::start(&kit).map_err(crew_end)?;
+    // After the fork: workers keep the whole mask. With the injector on one CPU
+    // the softirq that walks the wait queue runs there too, so whenever the
+    // injector runs, that walk has ended or not begun.
+    pin_to(*cpus.last().expect("a process has a CPU")).map_err(|e| invalid(format!("cannot pin the injector: {e}")))?;
+    let limit = Duration::from_millis(settings.limit_ms.max(2000));
+    let tasks = crew.line_up(&kit, limit).map_err(crew_end)?;
+    let mut watch = Watch::new(&ledger, tasks).map_err(|e| invalid(e.to_string()))?;
+    measure(plan, &ledger, &crew, &mut watch, opened.injector.as_mut()).map_err(|e| invalid(e.to_string()))
+}
+
+fn measure(
+    plan: &Plan,
+    ledger: &Ledger,
+    crew: &Crew,
+    watch: &mut Watch,
+    injector: &mut dyn super::contract::Injector,
+) -> io::Result<Observation> {
+    let (switches, runs) = (watch.switches()?, watch.runs()?);
+    let mut found = Stage { settings: &plan.settings, trace: plan.trace, ledger, crew, watch, injector }.run();
+    found.count_source = PROC_SOURCE.into();
+    // A dead worker has no files any more; its cell is invalid already.
+    if let (Ok(switches_now), Ok(runs_now)) = (watch.switches(), watch.runs()) {
+        for (i, slot) in ledger.slots().enumerate() {
+            let own_sleeps = slot.own_sleeps();
+            let sleeps = switches_now[i].voluntary - switches[i].voluntary;
+            found.workers.push(WorkerFacts {
+                wakeups: sleeps.saturating_sub(own_sleeps),
+                dsleeps: None,
+                returns: slot.returns(),
+                claims: slot.claims(),
+                empty_returns: slot.empty_returns(),
+                errors: slot.errors().collect(),
+                own_sleeps,
+                involuntary_switches: switches_now[i].involuntary - switches[i].involuntary,
+                cpu_ns: runs_now[i].cpu_ns - runs[i].cpu_ns,
+                objects: slot.objects(),
+            });
+        }
+    }
+    found.stranded = injector.left()?;
+    Ok(found)
+}
+
+fn needs_share(settings: &Settings) -> bool {
+    use crate::experiment::settings::Instance;
+    (0..settings.workers).any(|i| settings.for_worker(i).instance != Instance::Private)
+}
+
+fn refusal(worker: Option<u32>, error: &SetupError, settings: &Settings) -> End {
+    let mut call = error.call.to_string();
+    if error.errno == nix::errno::Errno::EADDRINUSE {
+        call = format!("{call} to port {} (leave out port to let the kernel choose a free one)", settings.port);
+    }
+    End::Refused { worker, call, errno: format!("{:?}", error.errno) }
+}
+
+fn invalid(reason: String) -> End {
+    End::Invalid { reason }
+}
+
+/// CPUs this process may run on.
+fn allowed_cpus() -> nix::Result<Vec<usize>> {
+    let set = nix::sched::sched_getaffinity(Pid::from_raw(0))?;
+    Ok((0..nix::sched::CpuSet::count()).filter(|cpu| set.is_set(*cpu).unwrap_or(false)).collect())
+}
+
+/// Soft limit up to the hard one: a worker costs up to three descriptors here.
+fn raise_descriptor_limit() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        if soft < hard {
+            // Checked against the need before the run; a refusal changes nothing.
+            let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! The workers of a cell: starts P processes of T threads, in registration
+//! order, and ends them.
+//!
+//! Must never leave one behind: each dies with the coordinator (PDEATHSIG), and
+//! dropping the crew kills and reaps what is left.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+
+use super::contract::{Call, Door, SetupError, SharedWait};
+use super::ledger::{Ledger, Phase};
+use super::task::{Look, Task};
+use super::worker;
+use crate::experiment::Settings;
+use crate::experiment::settings::Affinity;
+use crate::sys;
+use crate::wait;
+
+/// Stack of a worker thread: the loop is shallow.
+const STACK: usize = 64 * 1024;
+/// Above this many workers their /proc files are opened for each read.
+const KEEP_FILES: u32 = 1024;
+
+/// What every worker needs; built before the fork.
+pub struct Kit<'a> {
+    pub settings: &'a Settings,
+    pub ledger: &'a Ledger,
+    pub door: &'a dyn Door,
+    pub shared: &'a SharedWait,
+    /// The CPUs this cell may use.
+    pub cpus: &'a [usize],
+}
+
+/// Why the workers could not be brought to their waits.
+#[derive(Debug)]
+pub enum CrewError {
+    /// A call in worker `worker` was refused.
+    Refused { worker: u32, error: SetupError },
+    /// Anything else; nothing can be measured.
+    Broken(String),
+}
+
+impl From<io::Error> for CrewError {
+    fn from(e: io::Error) -> Self {
+        CrewError::Broken(e.to_string())
+    }
+}
+
+/// Running worker processes.
+#[derive(Default)]
+pub struct Crew {
+    processes: Vec<Pid>,
+}
+
+impl Crew {
+    /// Forks all processes. Every worker then sleeps at its gate.
+    pub fn start(kit: &Kit<'_>) -> Result<Crew, CrewError> {
+        let mut crew = Crew::default();
+        let placement = kit.settings.placement();
+        let coordinator = nix::unistd::getpid();
+        for process in 0..placement.processes {
+            let first = process * placement.threads;
+            let pid = sys::fork::fork_running(|| {
+                if sys::fork::die_with(coordinator).is_err() || sys::signal::default_termination().is_err() {
+                    return 1;
+                }
+                run_threads(kit, first, placement.threads);
+                0
+            })
+            .map_err(|e| {
+                CrewError::Broken(format!(
+                    "cannot start worker process {process} of {}: {e} (see `ulimit -u` and pids.max)",
+                    placement.processes
+                ))
+            })?;
+            crew.processes.push(pid);
+        }
+        Ok(crew)
+    }
+
+    /// Opens the gates one by one: worker i+1 registers only when worker i has
+    /// been seen asleep. So registration order and order of falling asleep are
+    /// both the worker numbers.
+    pub fn line_up(&self, kit: &Kit<'_>, limit: Duration) -> Result<Vec<Task>, CrewError> {
+        let mut tasks = Vec::new();
+        for index in 0..kit.ledger.workers() {
+            let slot = kit.ledger.slot(index);
+            let mut task = None;
+            let mut opened = false;
+            let deadline = Instant::now() + limit;
+            loop {
+                if slot.phase() == Phase::Gone {
+                    return Err(CrewError::Refused { worker: index, error: slot.failure() });
+                }
+                if let (None, Some((pid, tid))) = (&task, slot.task()) {
+                    task = Some(Task::new(pid, tid, kit.ledger.workers() <= KEEP_FILES)?);
+                }
+                if task.is_some() && !opened {
+                    slot.open_gate();
+                    opened = true;
+                }
+                let waiting = slot.phase() == Phase::Waiting;
+                if let (Some(task), true) = (&task, waiting) {
+                    if task.look(&slot.asleep())? == Look::Asleep {
+                        break;
+                    }
+                }
+                self.check_alive()?;
+                if Instant::now() > deadline {
+                    let state = task.as_ref().map_or("not started".into(), Task::describe);
+                    return Err(CrewError::Broken(format!(
+                        "worker {index} did not reach its wait within {} ms ({state})",
+                        limit.as_millis()
+                    )));
+                }
+                let _ = nix::sched::sched_yield();
+            }
+            tasks.extend(task);
+        }
+        Ok(tasks)
+    }
+
+    /// An error that names the first worker process found dead.
+    pub fn check_alive(&self) -> Result<(), CrewError> {
+        match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+            Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => Ok(()),
+            Ok(WaitStatus::Signaled(pid, signal, _)) => {
+                Err(CrewError::Broken(format!("worker process {pid} was killed by {signal}")))
+            }
+            Ok(WaitStatus::Exited(pid, code)) => {
+                Err(CrewError::Broken(format!("worker process {pid} ended with code {code}")))
+            }
+            Ok(_) => Ok(()),
+            Err(errno) => Err(CrewError::Broken(format!("waitpid: {errno}"))),
+        }
+    }
+}
+
+impl Drop for Crew {
+    fn drop(&mut self) {
+        // A pid cannot be reused before we have reaped it, so this hits only ours.
+        for pid in &self.processes {
+            let _ = kill(*pid, Signal::SIGKILL);
+        }
+        for pid in &self.processes {
+            let _ = waitpid(*pid, None);
+        }
+    }
+}
+
+/// The body of a worker process: its first worker on the main thread, so that a
+/// process of one thread is exactly that.
+fn run_threads(kit: &Kit<'_>, first: u32, threads: u32) {
+    std::thread::scope(|scope| {
+        for index in first + 1..first + threads {
+            let spawned =
+                std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, move || run_one(kit, index));
+            if let Err(e) = spawned {
+                kit.ledger
+                    .slot(index)
+                    .gone(&SetupError { call: Call::Thread, errno: Errno::from_raw(e.raw_os_error().unwrap_or(0)) });
+            }
+        }
+        run_one(kit, first);
+    });
+}
+
+fn run_one(kit: &Kit<'_>, index: u32) {
+    let slot = kit.ledger.slot(index);
+    if let Err(errno) = pin(kit.settings.affinity, index, kit.cpus) {
+        return slot.gone(&SetupError { call: Call::Affinity, errno });
+    }
+    let settings = kit.settings.for_worker(index);
+    let wait = wait::find(&settings.wait).expect("checked in the plan");
+    worker::run(slot, index, &settings, wait, kit.shared, kit.door);
+}
+
+fn pin(affinity: Affinity, index: u32, cpus: &[usize]) -> Result<(), Errno> {
+    let cpu = match affinity {
+        Affinity::None => return Ok(()),
+        Affinity::Spread => cpus[index as usize % cpus.len()],
+        Affinity::One => cpus[0],
+    };
+    pin_to(cpu)
+}
+
+/// Binds the calling thread to one CPU.
+pub fn pin_to(cpu: usize) -> Result<(), Errno> {
+    let mut set = CpuSet::new();
+    set.set(cpu)?;
+    sched_setaffinity(Pid::from_raw(0), &set)
+}

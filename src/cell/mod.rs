@@ -1,0 +1,18 @@
+//! One cell, in a process of its own: `herd __cell`.
+//!
+//! The plan comes in on stdin as JSON, one observation goes out as a JSON line.
+//! The same protocol runs locally, as the init of a virtual machine, and on
+//! another host.
+
+pub mod contract;
+pub mod coordinator;
+pub mod crew;
+pub mod ledger;
+pub mod plan;
+pub mod quiet;
+pub mod rounds;
+pub mod scripted;
+pub mod task;
+pub mod worker;
+
+pub use plan::Plan;

@@ -1,0 +1,18 @@
+//! What the front end tells a cell's process.
+
+use serde::{Deserialize, Serialize};
+
+use crate::experiment::Settings;
+
+/// The name of the hidden subcommand.
+pub const COMMAND: &str = "__cell";
+
+/// One cell to run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Process id of the front end; the cell dies with it.
+    pub parent: i32,
+    /// Keep every round, not only their distribution.
+    pub trace: bool,
+    pub settings: Settings,
+}

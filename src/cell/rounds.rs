@@ -1,0 +1,222 @@
+//! Fire, wait until everybody sleeps, take stock; again.
+//!
+//! Judges nothing: it collects what happened, and stops when it cannot know.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+
+use super::contract::Injector;
+use super::crew::{Crew, CrewError};
+use super::ledger::{Ledger, Record};
+use super::quiet::Watch;
+use super::worker::now_ns;
+use crate::experiment::Settings;
+use crate::experiment::settings::Stranded;
+use crate::load;
+use crate::observation::{End, Latency, Observation, Round};
+use crate::sys;
+
+/// Winners beyond this many are not listed; the per-worker claims still hold all.
+const WINNERS: usize = 20_000;
+/// Look for dead workers once in so many failed tries.
+const TRIES_PER_CHECK: u32 = 64;
+
+/// What the loop needs.
+pub struct Stage<'a> {
+    pub settings: &'a Settings,
+    pub trace: bool,
+    pub ledger: &'a Ledger,
+    pub crew: &'a Crew,
+    pub watch: &'a mut Watch,
+    pub injector: &'a mut dyn Injector,
+}
+
+/// Collects while the rounds go by.
+struct Tally {
+    wakeups_per_round: BTreeMap<u64, u64>,
+    returns_per_round: BTreeMap<u64, u64>,
+    rounds: Vec<Round>,
+    winners: Vec<u32>,
+    latency: Histogram<u64>,
+    /// Records already read, per worker.
+    seen: Vec<u64>,
+    /// When each event that nobody has claimed yet was fired, with its tag.
+    open: Vec<(u32, u64)>,
+    quiet_ns: u64,
+}
+
+impl Stage<'_> {
+    /// Runs all rounds and describes them; worker facts are filled in later.
+    pub fn run(&mut self) -> Observation {
+        let started = Instant::now();
+        let load = load::find(&self.settings.load).expect("checked in the plan");
+        let batch = load.batch(self.settings);
+        let mut tally = Tally::new(self.ledger.workers());
+        let mut fired = 0;
+        let mut end = End::Complete;
+        while fired < self.settings.events {
+            if sys::signal::termination_asked() {
+                end = End::Interrupted;
+                break;
+            }
+            if let Err(stop) = self.round(batch, &mut fired, &mut tally) {
+                end = stop;
+                break;
+            }
+        }
+        let mut found = Observation::empty(end);
+        found.fired = fired;
+        found.batch = batch;
+        found.elapsed_ns = started.elapsed().as_nanos() as u64;
+        tally.into_observation(&mut found);
+        found
+    }
+
+    fn round(&mut self, batch: u64, fired: &mut u64, tally: &mut Tally) -> Result<(), End> {
+        for _ in 0..batch {
+            let at = now_ns();
+            let tag = self.injector.fire().map_err(|e| invalid(format!("event {fired}: {e}")))?;
+            *fired += 1;
+            tally.open.push((tag, at));
+        }
+        let claims = self.barrier(*fired, tally)?;
+        let change = self.watch.take(self.ledger).map_err(|e| invalid(e.to_string()))?;
+        let before = tally.winners_total();
+        tally.read(self.ledger)?;
+        self.injector.retire(claims < *fired);
+        tally.round(change.wakeups, change.returns, tally.winners_total() - before, self.trace);
+        Ok(())
+    }
+
+    /// Waits until all is claimed and everybody sleeps; or, where events may be
+    /// left, until everybody sleeps on what is left. Returns the claims so far.
+    fn barrier(&mut self, fired: u64, tally: &mut Tally) -> Result<u64, End> {
+        let deadline = Instant::now() + Duration::from_millis(self.settings.limit_ms);
+        let mut claimed_at = None;
+        let mut tries = 0u32;
+        let mut why;
+        loop {
+            let claims = self.ledger.claims();
+            let missing = fired.saturating_sub(claims);
+            let arrived = missing == 0 || !self.injector.under_way(missing).map_err(|e| invalid(e.to_string()))?;
+            let mut quiet = false;
+            if arrived {
+                let since = *claimed_at.get_or_insert_with(Instant::now);
+                match self.watch.try_quiet(self.ledger).map_err(|e| self.died(e.to_string()))? {
+                    Ok(()) => {
+                        let still = self.ledger.claims();
+                        if still == fired || self.settings.stranded == Stranded::Count {
+                            tally.quiet_ns += since.elapsed().as_nanos() as u64;
+                            return Ok(still);
+                        }
+                        quiet = true;
+                        why = format!("{} of {fired} events unclaimed", fired - still);
+                    }
+                    Err(not_yet) => why = format!("worker {} is not quiet: {}", not_yet.worker, not_yet.why),
+                }
+            } else {
+                why = format!("{missing} of {fired} events have not reached the object");
+            }
+            if Instant::now() > deadline {
+                if quiet {
+                    return Err(End::Lost { event: claims, workers: self.watch.describe() });
+                }
+                return Err(invalid(format!("{why} after {} ms", self.settings.limit_ms)));
+            }
+            tries += 1;
+            if tries.is_multiple_of(TRIES_PER_CHECK) {
+                self.crew.check_alive().map_err(stopped)?;
+                if sys::signal::termination_asked() {
+                    return Err(End::Interrupted);
+                }
+            }
+            let _ = nix::sched::sched_yield();
+        }
+    }
+
+    /// A file of a worker could not be read: say so, or better, that it died.
+    fn died(&self, message: String) -> End {
+        self.crew.check_alive().map_or_else(stopped, |()| invalid(message))
+    }
+}
+
+fn invalid(reason: String) -> End {
+    End::Invalid { reason }
+}
+
+fn stopped(error: CrewError) -> End {
+    match error {
+        CrewError::Broken(reason) => invalid(reason),
+        CrewError::Refused { worker, error } => invalid(format!("worker {worker}: {error}")),
+    }
+}
+
+impl Tally {
+    fn new(workers: u32) -> Tally {
+        Tally {
+            wakeups_per_round: BTreeMap::new(),
+            returns_per_round: BTreeMap::new(),
+            rounds: Vec::new(),
+            winners: Vec::new(),
+            // From 1 ns to 1000 s with three digits.
+            latency: Histogram::new_with_bounds(1, 1_000_000_000_000, 3).expect("constant bounds"),
+            seen: vec![0; workers as usize],
+            open: Vec::new(),
+            quiet_ns: 0,
+        }
+    }
+
+    fn winners_total(&self) -> u64 {
+        self.seen.iter().sum()
+    }
+
+    /// Reads the new records of all workers, in the order of their claims.
+    fn read(&mut self, ledger: &Ledger) -> Result<(), End> {
+        let mut fresh: Vec<(Record, u32)> = Vec::new();
+        for (worker, slot) in ledger.slots().enumerate() {
+            let records = slot
+                .records(&mut self.seen[worker])
+                .map_err(|lost| invalid(format!("worker {worker} overwrote {lost} records; the ring is too small")))?;
+            fresh.extend(records.into_iter().map(|record| (record, worker as u32)));
+        }
+        fresh.sort_by_key(|(record, _)| record.t_claim_ns);
+        for (record, worker) in fresh {
+            // Objects that cannot tag hand out in the order of arrival.
+            let at = self.open.iter().position(|(tag, _)| record.tag == 0 || *tag == record.tag);
+            if let Some((_, fired_at)) = at.map(|at| self.open.remove(at)) {
+                self.latency.saturating_record(record.t_claim_ns.saturating_sub(fired_at).max(1));
+            }
+            if self.winners.len() < WINNERS {
+                self.winners.push(worker);
+            }
+        }
+        Ok(())
+    }
+
+    fn round(&mut self, wakeups: u64, returns: u64, claims: u64, trace: bool) {
+        *self.wakeups_per_round.entry(wakeups).or_default() += 1;
+        *self.returns_per_round.entry(returns).or_default() += 1;
+        if trace {
+            self.rounds.push(Round { wakeups, returns, claims });
+        }
+    }
+
+    fn into_observation(self, found: &mut Observation) {
+        let at = |quantile| self.latency.value_at_quantile(quantile);
+        found.claim_latency = Latency {
+            samples: self.latency.len(),
+            min: self.latency.min(),
+            p50: at(0.5),
+            p90: at(0.9),
+            p99: at(0.99),
+            max: self.latency.max(),
+        };
+        found.wakeups_per_round = self.wakeups_per_round;
+        found.returns_per_round = self.returns_per_round;
+        found.rounds = self.rounds;
+        found.winners = self.winners;
+        found.quiet_ns = self.quiet_ns;
+    }
+}

@@ -1,0 +1,118 @@
+//! The command line.
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+use crate::experiment::cells::Set;
+use crate::report;
+
+/// See the thundering herd, and the kernel's fix, counted exactly.
+///
+/// Workers sleep on one object, one event happens, everybody sleeps again: who
+/// woke, who got the work, who woke for nothing? Without a command, runs the
+/// headline experiment.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    args_conflicts_with_subcommands = true,
+    after_help = "Examples:\n  herd                 the herd and the fix, one table\n  herd list            what there is to run\n  herd explain herd    the lesson behind an experiment\n  herd run growth --set workers=2,4,8"
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run experiments and show what they saw.
+    #[command(
+        after_help = "Examples:\n  herd run herd\n  herd run herd --set workers=64 --format markdown\n  herd run my.toml --output results --repeat 3"
+    )]
+    Run(RunArgs),
+    /// What there is: experiments, objects, waits, loads, settings, metrics, probes.
+    #[command(after_help = "Examples:\n  herd list\n  herd list --settings")]
+    List(ListArgs),
+    /// The lesson of an experiment: drawing, question, what happens in the kernel.
+    #[command(after_help = "Example:\n  herd explain herd")]
+    Explain(ExplainArgs),
+    /// Show a stored result in any format.
+    #[command(after_help = "Example:\n  herd show results/herd-1764000000.json --format csv")]
+    Show(ShowArgs),
+    /// Runs one cell; the lab starts itself this way.
+    #[command(name = crate::cell::plan::COMMAND, hide = true)]
+    Cell,
+}
+
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Names from `herd list`, or experiment files; the headline if none is given.
+    #[arg(value_name = "NAME or FILE")]
+    pub experiments: Vec<String>,
+    /// Change a setting in every cell: workers=64, or a list for a matrix: workers=2,4.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub sets: Vec<Set>,
+    #[command(flatten)]
+    pub format: FormatArgs,
+    /// Keep the result as JSON in this directory.
+    #[arg(long, short, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+    /// Run every cell K times.
+    #[arg(long, default_value_t = 1, value_name = "K", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub repeat: u32,
+    /// Keep every round of every cell in the result.
+    #[arg(long)]
+    pub trace: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct FormatArgs {
+    /// How to show it.
+    #[arg(long, short, default_value = report::names()[0], value_parser = report::names())]
+    pub format: String,
+    /// Only the verdict, no progress.
+    #[arg(long, short, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// One line per expectation and per worker as well.
+    #[arg(long, short)]
+    pub verbose: bool,
+}
+
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+pub struct ListArgs {
+    /// What workers can sleep on.
+    #[arg(long)]
+    pub objects: bool,
+    /// How workers can sleep.
+    #[arg(long)]
+    pub waits: bool,
+    /// How events can arrive.
+    #[arg(long)]
+    pub loads: bool,
+    /// Everything an experiment or --set can change.
+    #[arg(long)]
+    pub settings: bool,
+    /// The numbers, with units.
+    #[arg(long)]
+    pub metrics: bool,
+    /// What this kernel can do.
+    #[arg(long)]
+    pub probes: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// A name from `herd list`, or an experiment file.
+    #[arg(value_name = "NAME or FILE")]
+    pub experiment: String,
+}
+
+#[derive(Debug, Args)]
+pub struct ShowArgs {
+    /// A file that --output or --format json wrote.
+    pub file: PathBuf,
+    #[command(flatten)]
+    pub format: FormatArgs,
+}

@@ -1,0 +1,40 @@
+//! `herd list`: what there is.
+
+use super::{Failure, print};
+use crate::analysis::metrics::METRICS;
+use crate::cli::ListArgs;
+use crate::exit::Exit;
+use crate::experiment::{embedded, keys::KEYS};
+use crate::{load, object, probe, wait};
+
+pub fn run(args: &ListArgs) -> Result<Exit, Failure> {
+    let lines: Vec<(String, String)> = if args.objects {
+        object::LIST.iter().map(|o| (o.name().into(), o.about().into())).collect()
+    } else if args.waits {
+        wait::LIST.iter().map(|w| (w.name().into(), w.about().into())).collect()
+    } else if args.loads {
+        load::LIST.iter().map(|l| (l.name().into(), l.about().into())).collect()
+    } else if args.settings {
+        KEYS.iter().map(|k| (k.name.into(), format!("{} [{}]", k.about, k.values))).collect()
+    } else if args.metrics {
+        METRICS.iter().map(|m| (m.name.into(), format!("{} [{}]", m.about, m.unit))).collect()
+    } else if args.probes {
+        let said = |p: &probe::Probe| p.run().map_or_else(|why| format!("no: {why}"), |()| "yes".into());
+        probe::PROBES.iter().map(|p| (p.name.into(), format!("{}: {}", p.about, said(p)))).collect()
+    } else {
+        let mut lines = Vec::new();
+        for name in embedded::names() {
+            let experiment = super::load(&name)?;
+            lines.push((name, experiment.title));
+        }
+        lines
+    };
+    let width = lines.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    print(|out| {
+        for (name, about) in &lines {
+            writeln!(out, "{name:width$}  {about}")?;
+        }
+        Ok(())
+    })?;
+    Ok(Exit::Pass)
+}

@@ -1,0 +1,71 @@
+//! The commands. Each parses nothing and judges nothing: it ties the parts.
+
+pub mod explain;
+pub mod list;
+pub mod run;
+pub mod show;
+
+use std::io::{self, Write};
+
+use crate::exit::Exit;
+use crate::experiment::{Experiment, ExperimentError, embedded};
+
+/// A command that could not do its work: one message and an exit code.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct Failure {
+    pub message: String,
+    pub exit: Exit,
+}
+
+impl Failure {
+    /// The user can mend it.
+    pub fn usage(message: impl Into<String>) -> Failure {
+        Failure { message: message.into(), exit: Exit::Usage }
+    }
+
+    /// The machine or we ourselves are at fault.
+    pub fn machine(message: impl Into<String>) -> Failure {
+        Failure { message: message.into(), exit: Exit::Invalid }
+    }
+}
+
+impl From<ExperimentError> for Failure {
+    fn from(e: ExperimentError) -> Self {
+        Failure::usage(e.to_string())
+    }
+}
+
+/// An embedded experiment by name, or any file by path.
+pub fn load(name: &str) -> Result<Experiment, Failure> {
+    let looks_like_a_file = name.contains('/') || name.ends_with(".toml");
+    if !looks_like_a_file {
+        if let Some(found) = embedded::find(name) {
+            return Ok(found?);
+        }
+        let names = embedded::names();
+        let near = crate::experiment::keys::did_you_mean(name, names.iter().map(String::as_str));
+        return Err(Failure::usage(format!(
+            "unknown experiment {name:?}{near} (see `herd list`; a file needs a / or .toml)"
+        )));
+    }
+    let text = std::fs::read_to_string(name).map_err(|e| {
+        let hint = match e.kind() {
+            io::ErrorKind::InvalidData => "not a text file".to_owned(),
+            _ => e.to_string(),
+        };
+        Failure::usage(format!("cannot read {name}: {hint}"))
+    })?;
+    Ok(Experiment::parse(name, &text)?)
+}
+
+/// Writes to stdout; a reader that has had enough is no failure.
+pub fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Failure> {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    match write(&mut out).and_then(|()| out.flush()) {
+        Err(e) if e.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::machine(format!("cannot write to stdout: {e}")))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,27 @@
+//! The experiments that come with herd, in teaching order.
+//!
+//! They are compiled in, so that the binary alone runs anywhere, also as the
+//! only file of a virtual machine. tests/tidy.rs holds this list against the folder.
+
+use super::{Experiment, ExperimentError};
+
+macro_rules! embed {
+    ($($file:literal),* $(,)?) => {
+        /// File name and text of each experiment.
+        pub const FILES: &[(&str, &str)] = &[
+            $((concat!("experiments/", $file), include_str!(concat!("../../experiments/", $file)))),*
+        ];
+    };
+}
+
+embed!["01-herd.toml"];
+
+/// Parses the embedded experiment of that name.
+pub fn find(name: &str) -> Option<Result<Experiment, ExperimentError>> {
+    FILES.iter().find(|(path, _)| super::file::name_of(path) == name).map(|(path, text)| Experiment::parse(path, text))
+}
+
+/// The names, in teaching order.
+pub fn names() -> Vec<String> {
+    FILES.iter().map(|(path, _)| super::file::name_of(path)).collect()
+}

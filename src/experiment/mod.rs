@@ -1,0 +1,18 @@
+//! Experiments as data: a TOML file in, cells to run out.
+//!
+//! This module knows no kernel: it validates and expands. Whether a setting can
+//! be had on this machine is decided later, by a probe or by trying it.
+
+pub mod cells;
+pub mod embedded;
+pub mod error;
+pub mod expectation;
+pub mod file;
+pub mod keys;
+pub mod settings;
+
+pub use cells::Cell;
+pub use error::ExperimentError;
+pub use expectation::{Expectation, Rule, Winners};
+pub use file::Experiment;
+pub use settings::Settings;

@@ -1,0 +1,298 @@
+//! Everything one cell can be told, with its defaults.
+//!
+//! Split in two: what holds for the whole cell, and what may differ from worker
+//! to worker (`override` in an experiment). Both are plain data: they travel to
+//! the cell's process as JSON and come back inside the result.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// How workers get at the object.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Sharing {
+    /// Every worker watches the same object or objects.
+    #[default]
+    Shared,
+    /// One object per worker, all in one SO_REUSEPORT group.
+    Own,
+}
+
+/// Who opens the objects of [`Sharing::Own`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OpenedBy {
+    /// Each worker, when its turn to register comes.
+    #[default]
+    Worker,
+    /// The coordinator opens all of them, in worker order, before it forks.
+    Coordinator,
+}
+
+/// P processes of T threads each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Placement {
+    pub processes: u32,
+    pub threads: u32,
+}
+
+impl Placement {
+    pub fn workers(self) -> u32 {
+        self.processes * self.threads
+    }
+}
+
+impl std::fmt::Display for Placement {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}x{}", self.processes, self.threads)
+    }
+}
+
+/// The three ways to say a placement: the two short ones follow `workers`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PlacementKind {
+    /// One worker per process.
+    Processes,
+    /// All workers are threads of one process.
+    Threads,
+    /// Exactly this many processes and threads, as in `4x2`.
+    Exact(Placement),
+}
+
+impl std::fmt::Display for PlacementKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            PlacementKind::Processes => f.write_str("processes"),
+            PlacementKind::Threads => f.write_str("threads"),
+            PlacementKind::Exact(placement) => placement.fmt(f),
+        }
+    }
+}
+
+/// Which CPUs the workers may use. The injector is always pinned to one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Affinity {
+    /// The mask herd was started with.
+    #[default]
+    None,
+    /// Worker i on CPU i modulo the CPUs of that mask.
+    Spread,
+    /// All workers on the first CPU of that mask.
+    One,
+}
+
+/// What to do when everybody sleeps and events are left in the object.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stranded {
+    /// A lost wakeup: the cell fails.
+    #[default]
+    Fail,
+    /// Part of the experiment: counted and shown.
+    Count,
+}
+
+/// Whose epoll instance a worker waits on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Instance {
+    /// Each worker has its own.
+    #[default]
+    Private,
+    /// One for all, made before the workers exist.
+    Shared,
+    /// A shared inner instance watches the object, a private outer one watches it.
+    Nested,
+}
+
+/// Level- or edge-triggered (EPOLLET).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Trigger {
+    #[default]
+    Level,
+    Edge,
+}
+
+/// How much a worker takes after one return.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Accept {
+    /// One attempt per ready object.
+    #[default]
+    One,
+    /// Until the object says EAGAIN.
+    Drain,
+}
+
+/// How a worker is kept busy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Busy {
+    /// On the CPU.
+    #[default]
+    Spin,
+    /// Asleep; its own context switch is subtracted from the wakeups.
+    Sleep,
+}
+
+/// What may differ from worker to worker.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WorkerSettings {
+    /// Name of the wait, from the list in `wait`.
+    pub wait: String,
+    pub instance: Instance,
+    pub trigger: Trigger,
+    pub oneshot: bool,
+    /// With `oneshot`: re-arm by EPOLL_CTL_MOD after each claim.
+    pub rearm: bool,
+    pub exclusive: bool,
+    /// Event bits besides `in`: any of `out`, `rdhup`, `pri`.
+    pub interest: Vec<String>,
+    /// After adding, modify the registration with the same flags.
+    pub modify: bool,
+    pub maxevents: u32,
+    /// Delete and add the registration again every K claims; 0 is never.
+    pub readd_every: u64,
+    pub accept: Accept,
+    pub before_claim_us: u64,
+    pub after_claim_us: u64,
+    pub busy: Busy,
+}
+
+impl Default for WorkerSettings {
+    fn default() -> Self {
+        WorkerSettings {
+            wait: "block".into(),
+            instance: Instance::default(),
+            trigger: Trigger::default(),
+            oneshot: false,
+            rearm: true,
+            exclusive: false,
+            interest: Vec::new(),
+            modify: false,
+            maxevents: 1,
+            readd_every: 0,
+            accept: Accept::default(),
+            before_claim_us: 0,
+            after_claim_us: 0,
+            busy: Busy::default(),
+        }
+    }
+}
+
+/// Settings that some workers have and the others have not.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Override {
+    /// Worker numbers, in registration order, from 0.
+    pub workers: Vec<u32>,
+    pub set: BTreeMap<String, toml::Value>,
+}
+
+/// What the `null` wait pretends, so that reports can be tested without a kernel.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NullScript {
+    pub wakeups: u64,
+    pub returns: u64,
+    /// Event number that nobody comes for.
+    pub lose: Option<u64>,
+}
+
+impl Default for NullScript {
+    fn default() -> Self {
+        NullScript { wakeups: 1, returns: 1, lose: None }
+    }
+}
+
+/// Everything one cell is told.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    /// Name of the object, from the list in `object`.
+    pub object: String,
+    /// How many of them, with shared sharing; every worker watches all.
+    pub objects: u32,
+    /// The shared objects form one SO_REUSEPORT group.
+    pub group: bool,
+    pub sharing: Sharing,
+    pub opened_by: OpenedBy,
+    /// 0: the kernel chooses a free one.
+    pub port: u16,
+    pub backlog: u32,
+    pub placement: PlacementKind,
+    pub workers: u32,
+    pub affinity: Affinity,
+    /// Name of the load, from the list in `load`.
+    pub load: String,
+    /// Events fired back to back by a burst.
+    pub burst: u64,
+    pub events: u64,
+    pub stranded: Stranded,
+    /// How long a barrier may take before the cell is invalid or the event lost.
+    pub limit_ms: u64,
+    /// Attempt what the kernel is known to refuse, so that its errno shows.
+    pub force: bool,
+    /// Events per trial, for figures about small samples; 0 is one trial.
+    pub trial: u64,
+    pub null: NullScript,
+    #[serde(flatten)]
+    pub worker: WorkerSettings,
+    #[serde(rename = "override", default)]
+    pub overrides: Vec<Override>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            object: "tcp".into(),
+            objects: 1,
+            group: false,
+            sharing: Sharing::default(),
+            opened_by: OpenedBy::default(),
+            port: 0,
+            backlog: 512,
+            placement: PlacementKind::Processes,
+            workers: 8,
+            affinity: Affinity::default(),
+            load: "sequential".into(),
+            burst: 1,
+            events: 101,
+            stranded: Stranded::default(),
+            limit_ms: 2000,
+            force: false,
+            trial: 0,
+            null: NullScript::default(),
+            worker: WorkerSettings::default(),
+            overrides: Vec::new(),
+        }
+    }
+}
+
+impl Settings {
+    /// The placement in figures.
+    pub fn placement(&self) -> Placement {
+        match self.placement {
+            PlacementKind::Processes => Placement { processes: self.workers, threads: 1 },
+            PlacementKind::Threads => Placement { processes: 1, threads: self.workers },
+            PlacementKind::Exact(placement) => placement,
+        }
+    }
+
+    /// The settings of worker `index`, with its overrides applied.
+    ///
+    /// # Panics
+    /// When an override is wrong; the planner has checked each of them.
+    pub fn for_worker(&self, index: u32) -> WorkerSettings {
+        if self.overrides.is_empty() {
+            return self.worker.clone();
+        }
+        let mut copy = self.clone();
+        for entry in self.overrides.iter().filter(|o| o.workers.contains(&index)) {
+            for (key, value) in &entry.set {
+                super::keys::set(&mut copy, key, value).expect("overrides are checked in the plan");
+            }
+        }
+        copy.worker
+    }
+}

@@ -1,0 +1,41 @@
+//! The `herd` command: dispatch, messages and exit codes.
+
+#![deny(unsafe_code)]
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use herd::cli::{Cli, Command};
+use herd::command::{self, Failure};
+use herd::exit::Exit;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(e) => {
+            // Help and version are errors of clap with exit code 0.
+            let _ = e.print();
+            let code = if e.use_stderr() { Exit::Usage } else { Exit::Pass };
+            return code.into();
+        }
+    };
+    let outcome = match cli.command {
+        None => command::run::run(&cli.run),
+        Some(Command::Run(args)) => command::run::run(&args),
+        Some(Command::List(args)) => command::list::run(&args),
+        Some(Command::Explain(args)) => command::explain::run(&args),
+        Some(Command::Show(args)) => command::show::run(&args),
+        Some(Command::Cell) => match herd::cell::coordinator::main() {
+            Ok(()) => Ok(Exit::Pass),
+            Err(e) => Err(Failure::machine(format!("cell: {e}"))),
+        },
+    };
+    match outcome {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            eprintln!("herd: {failure}");
+            failure.exit.into()
+        }
+    }
+}

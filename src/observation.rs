@@ -1,0 +1,126 @@
+//! Raw facts of one cell, as its process reports them. No judgement in here:
+//! words such as spurious and needed begin with the metrics.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// How the cell ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "end")]
+pub enum End {
+    /// All events were fired and everybody slept at the end.
+    Complete,
+    /// A call was refused while worker `worker` was set up.
+    Refused { worker: Option<u32>, call: String, errno: String },
+    /// Everybody slept and event `event` was still in the object.
+    Lost {
+        event: u64,
+        /// One line per worker: state, wait channel, kernel stack where readable.
+        workers: Vec<String>,
+    },
+    /// Something could not be measured.
+    Invalid { reason: String },
+    /// Somebody asked us to stop.
+    Interrupted,
+}
+
+/// Facts about one worker, in registration order.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct WorkerFacts {
+    /// Sleeps ended between the first and the last barrier, own sleeps subtracted.
+    pub wakeups: u64,
+    /// Of those, uninterruptible ones, where the source can tell.
+    pub dsleeps: Option<u64>,
+    pub returns: u64,
+    pub claims: u64,
+    /// Returns that took nothing.
+    pub empty_returns: u64,
+    /// Claim attempts and waits that failed, by errno name.
+    pub errors: BTreeMap<String, u64>,
+    /// Sleeps the lab itself asked for (`busy = "sleep"`).
+    pub own_sleeps: u64,
+    pub involuntary_switches: u64,
+    pub cpu_ns: u64,
+    /// Inode numbers of the objects this worker watches.
+    pub objects: Vec<u64>,
+}
+
+/// One barrier to the next.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Round {
+    pub wakeups: u64,
+    pub returns: u64,
+    pub claims: u64,
+}
+
+/// A latency distribution in nanoseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Latency {
+    pub samples: u64,
+    pub min: u64,
+    pub p50: u64,
+    pub p90: u64,
+    pub p99: u64,
+    pub max: u64,
+}
+
+/// Everything one cell saw.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Observation {
+    #[serde(flatten)]
+    pub end: End,
+    /// Where the wakeups come from.
+    pub count_source: String,
+    pub workers: Vec<WorkerFacts>,
+    /// Events fired by the injector, its own count.
+    pub fired: u64,
+    /// Events left in the object after the last barrier.
+    pub stranded: u64,
+    /// Events per round.
+    pub batch: u64,
+    /// How many rounds had how many wakeups.
+    pub wakeups_per_round: BTreeMap<u64, u64>,
+    /// How many rounds had how many returns.
+    pub returns_per_round: BTreeMap<u64, u64>,
+    /// Worker number of each claim, in the order of the claims; cut at a limit.
+    pub winners: Vec<u32>,
+    /// With --trace: every round.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rounds: Vec<Round>,
+    /// From just before the event is made until the worker has it.
+    pub claim_latency: Latency,
+    /// From the first event to the last barrier.
+    pub elapsed_ns: u64,
+    /// Time spent in barriers after the last claim was seen.
+    pub quiet_ns: u64,
+    /// Things worth knowing that do not spoil the counts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+}
+
+impl Observation {
+    /// An observation in which nothing happened yet.
+    pub fn empty(end: End) -> Observation {
+        Observation {
+            end,
+            count_source: String::new(),
+            workers: Vec::new(),
+            fired: 0,
+            stranded: 0,
+            batch: 1,
+            wakeups_per_round: BTreeMap::new(),
+            returns_per_round: BTreeMap::new(),
+            winners: Vec::new(),
+            rounds: Vec::new(),
+            claim_latency: Latency::default(),
+            elapsed_ns: 0,
+            quiet_ns: 0,
+            warnings: Vec::new(),
+        }
+    }
+
+    /// Sum of one fact over the workers.
+    pub fn total(&self, fact: impl Fn(&WorkerFacts) -> u64) -> u64 {
+        self.workers.iter().map(fact).sum()
+    }
+}

@@ -1,0 +1,176 @@
+//! Cells sorted into tables of text, for every report that shows tables.
+//!
+//! Two layouts: one line per cell, or, where the experiment names a pivot axis,
+//! one column per value of that axis.
+
+use crate::analysis::judge::short;
+use crate::results::{CellResult, ExperimentFacts, Results, Verdict};
+
+/// A table with a heading.
+pub struct Grid {
+    /// What all its cells have in common; may be empty.
+    pub heading: String,
+    pub header: Vec<String>,
+    pub rows: Vec<Vec<String>>,
+}
+
+/// Columns of a plain table: metric and heading.
+const PLAIN: [(&str, &str); 4] = [
+    ("wakeups_per_event", "wakeups"),
+    ("returns_per_event", "returns"),
+    ("spurious_hidden_per_event", "hidden"),
+    ("spurious_visible_per_event", "visible"),
+];
+
+/// The tables of one experiment, none wider than `width` where that can be had.
+pub fn grids(results: &Results, experiment: &ExperimentFacts, width: usize) -> Vec<Grid> {
+    let cells: Vec<&CellResult> = results.cells.iter().filter(|c| c.experiment == experiment.name).collect();
+    match &experiment.layout.pivot {
+        Some(axis) => pivot(&cells, axis, experiment, width),
+        None => plain(&cells, experiment),
+    }
+}
+
+/// A metric's value in one cell, with the extremes where they differ.
+pub fn value(cell: &CellResult, metric: &str) -> String {
+    let get = |name: &str| cell.metrics.get(name).copied().flatten();
+    let Some(mean) = get(metric) else {
+        return "-".into();
+    };
+    let extremes = get(&format!("{metric}_min")).zip(get(&format!("{metric}_max")));
+    match extremes {
+        Some((min, max)) if min != max => format!("{} ({}-{})", rounded(mean), rounded(min), rounded(max)),
+        _ => rounded(mean),
+    }
+}
+
+fn rounded(number: f64) -> String {
+    if number.abs() >= 1000.0 {
+        format!("{number:.0}")
+    } else if number == number.trunc() {
+        short(number)
+    } else {
+        format!("{number:.2}")
+    }
+}
+
+fn name(cell: &CellResult) -> String {
+    match cell.repetition {
+        0 | 1 => cell.row.clone(),
+        n => format!("{} #{n}", cell.row),
+    }
+}
+
+fn heading(axes: &[(String, String)]) -> String {
+    let parts: Vec<String> = axes.iter().map(|(key, value)| format!("{key} = {value}")).collect();
+    parts.join(", ")
+}
+
+/// Groups cells by a key, in order of first appearance.
+fn groups<'a, K: PartialEq>(cells: &[&'a CellResult], key: impl Fn(&CellResult) -> K) -> Vec<(K, Vec<&'a CellResult>)> {
+    let mut found: Vec<(K, Vec<&CellResult>)> = Vec::new();
+    for cell in cells {
+        let this = key(cell);
+        match found.iter_mut().find(|(known, _)| *known == this) {
+            Some((_, members)) => members.push(cell),
+            None => found.push((this, vec![cell])),
+        }
+    }
+    found
+}
+
+fn plain(cells: &[&CellResult], experiment: &ExperimentFacts) -> Vec<Grid> {
+    let chosen: Vec<(String, String)> = if experiment.layout.show.is_empty() {
+        PLAIN.iter().map(|(metric, title)| ((*metric).into(), (*title).into())).collect()
+    } else {
+        experiment.layout.show.iter().map(|metric| (metric.clone(), title(metric))).collect()
+    };
+    let mut header = vec!["wait".to_owned()];
+    header.extend(chosen.iter().map(|(_, title)| title.clone()));
+    header.extend(["work to".into(), "check".into()]);
+    let row = |cell: &CellResult| {
+        let mut row = vec![name(cell)];
+        row.extend(chosen.iter().map(|(metric, _)| value(cell, metric)));
+        row.extend([cell.winners.clone(), cell.verdict.to_string()]);
+        row
+    };
+    groups(cells, |cell| heading(&cell.axes))
+        .into_iter()
+        .map(|(heading, members)| Grid {
+            heading,
+            header: header.clone(),
+            rows: members.into_iter().map(row).collect(),
+        })
+        .collect()
+}
+
+/// A metric's name as a column heading: `_per_event` is said above the table.
+fn title(metric: &str) -> String {
+    let base = metric.strip_suffix("_per_event").unwrap_or(metric);
+    let base = base.strip_prefix("spurious_").unwrap_or(base);
+    base.replace('_', " ")
+}
+
+fn pivot(cells: &[&CellResult], axis: &str, experiment: &ExperimentFacts, width: usize) -> Vec<Grid> {
+    let metric = experiment.layout.show.first().map_or("wakeups_per_event", String::as_str);
+    let at =
+        |cell: &CellResult| cell.axes.iter().find(|(key, _)| key == axis).map(|(_, v)| v.clone()).unwrap_or_default();
+    let others = |cell: &CellResult| -> Vec<(String, String)> {
+        cell.axes.iter().filter(|(key, _)| key != axis).cloned().collect()
+    };
+    let columns: Vec<String> = groups(cells, |cell| at(cell)).into_iter().map(|(value, _)| value).collect();
+    let mut found = Vec::new();
+    for (rest, members) in groups(cells, |cell| heading(&others(cell))) {
+        let rows = groups(&members, |cell| name(cell));
+        let texts: Vec<(String, Vec<String>, Verdict)> = rows
+            .into_iter()
+            .map(|(row, cells)| {
+                let text =
+                    |column: &String| cells.iter().find(|c| at(c) == *column).map_or("-".into(), |c| value(c, metric));
+                let worst = cells.iter().map(|c| c.verdict).max().unwrap_or(Verdict::Invalid);
+                (row, columns.iter().map(text).collect(), worst)
+            })
+            .collect();
+        let label = texts.iter().map(|(row, ..)| row.len()).max().unwrap_or(0).max(axis.len() + 2);
+        for range in blocks(&texts, &columns, label, width) {
+            let mut header = vec![format!("{axis} =")];
+            header.extend(columns[range.clone()].iter().cloned());
+            header.push("check".into());
+            let rows = texts.iter().map(|(row, values, verdict)| {
+                let mut line = vec![row.clone()];
+                line.extend(values[range.clone()].iter().cloned());
+                line.push(verdict.to_string());
+                line
+            });
+            found.push(Grid { heading: rest.clone(), header, rows: rows.collect() });
+        }
+    }
+    found
+}
+
+/// Cuts the columns so that no table is wider than `width`.
+fn blocks(
+    texts: &[(String, Vec<String>, Verdict)],
+    columns: &[String],
+    label: usize,
+    width: usize,
+) -> Vec<std::ops::Range<usize>> {
+    let column_width = |i: usize| {
+        let widest = texts.iter().map(|(_, values, _)| values[i].len()).max().unwrap_or(0);
+        widest.max(columns[i].len()) + 3
+    };
+    // Label and verdict columns with their borders.
+    let fixed = label + 3 + "invalid".len() + 3;
+    let mut found = Vec::new();
+    let (mut start, mut used) = (0, fixed);
+    for i in 0..columns.len() {
+        let need = column_width(i);
+        if i > start && used + need > width {
+            found.push(start..i);
+            (start, used) = (i, fixed);
+        }
+        used += need;
+    }
+    found.push(start..columns.len());
+    found
+}

@@ -1,0 +1,53 @@
+//! Ways to show a run. One file each, one line each in [`LIST`]. Pure: they see
+//! results and a writer, nothing else.
+
+use std::io::{self, Write};
+
+use crate::results::Results;
+
+mod csv;
+mod grid;
+mod json;
+mod markdown;
+mod table;
+
+/// How a report may look.
+#[derive(Clone, Copy, Debug)]
+pub struct Style {
+    /// Columns of the terminal; 80 where there is none.
+    pub width: usize,
+    /// One line per worker below each table.
+    pub verbose: bool,
+    /// Only the verdict.
+    pub quiet: bool,
+}
+
+impl Default for Style {
+    fn default() -> Self {
+        Style { width: 80, verbose: false, quiet: false }
+    }
+}
+
+/// A format.
+pub trait Report: Sync {
+    /// As `--format` spells it.
+    fn name(&self) -> &'static str;
+
+    /// One line for the help.
+    fn about(&self) -> &'static str;
+
+    fn write(&self, results: &Results, style: Style, out: &mut dyn Write) -> io::Result<()>;
+}
+
+/// Every format; the first is the default.
+pub const LIST: &[&dyn Report] = &[&table::Table, &json::Json, &csv::Csv, &markdown::Markdown];
+
+/// The format of that name.
+pub fn find(name: &str) -> Option<&'static dyn Report> {
+    LIST.iter().copied().find(|report| report.name() == name)
+}
+
+/// All names.
+pub fn names() -> Vec<&'static str> {
+    LIST.iter().map(|report| report.name()).collect()
+}

@@ -1,0 +1,172 @@
+//! Tables for a terminal, under 80 columns: what is measured, the figures, what
+//! went wrong, and at the end the verdict.
+
+use std::io::{self, Write};
+
+use tabled::builder::Builder;
+use tabled::settings::Style as Lines;
+
+use super::grid::{self, Grid};
+use super::{Report, Style};
+use crate::results::{CellResult, ExperimentFacts, Results, Verdict};
+
+/// The default.
+pub struct Table;
+
+impl Report for Table {
+    fn name(&self) -> &'static str {
+        "table"
+    }
+
+    fn about(&self) -> &'static str {
+        "tables for a terminal, the verdict last"
+    }
+
+    fn write(&self, results: &Results, style: Style, out: &mut dyn Write) -> io::Result<()> {
+        if !style.quiet {
+            for experiment in &results.experiments {
+                experiment_to(results, experiment, style, out)?;
+            }
+        }
+        write!(out, "{}", verdict(results))
+    }
+}
+
+fn experiment_to(results: &Results, experiment: &ExperimentFacts, style: Style, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "{}: {}", experiment.name, experiment.title)?;
+    for line in wrapped(&experiment.question, style.width) {
+        writeln!(out, "  {line}")?;
+    }
+    writeln!(out, "  {}", subject(results, experiment))?;
+    for grid in grid::grids(results, experiment, style.width) {
+        writeln!(out)?;
+        if !grid.heading.is_empty() {
+            writeln!(out, "{}:", grid.heading)?;
+        }
+        writeln!(out, "{}", drawn(&grid))?;
+    }
+    writeln!(out)?;
+    let cells = results.cells.iter().filter(|c| c.experiment == experiment.name);
+    for cell in cells.clone().filter(|c| c.verdict != Verdict::Pass) {
+        for line in wrapped(&format!("{} {}: {}", cell.verdict, cell.id, cell.reason), style.width) {
+            writeln!(out, "{line}")?;
+        }
+    }
+    if style.verbose {
+        for cell in cells.clone() {
+            details(cell, out)?;
+        }
+    }
+    for warning in warnings(cells.clone()) {
+        for line in wrapped(&format!("note: {warning}"), style.width) {
+            writeln!(out, "{line}")?;
+        }
+    }
+    let good = cells.clone().all(|c| matches!(c.verdict, Verdict::Pass | Verdict::Skip)) && cells.count() > 0;
+    if good && !experiment.moral.is_empty() {
+        for line in wrapped(&experiment.moral, style.width) {
+            writeln!(out, "{line}")?;
+        }
+        writeln!(out)?;
+    }
+    Ok(())
+}
+
+/// The line that says what the numbers are and where they were taken.
+fn subject(results: &Results, experiment: &ExperimentFacts) -> String {
+    let environment = &results.environment;
+    let cells: Vec<&CellResult> = results.cells.iter().filter(|c| c.experiment == experiment.name).collect();
+    let events: Vec<u64> = cells.iter().map(|c| c.settings.events).collect();
+    let events = match (events.iter().min(), events.iter().max()) {
+        (Some(min), Some(max)) if min == max => format!("{min} events a cell"),
+        (Some(min), Some(max)) => format!("{min} to {max} events a cell"),
+        _ => "no cell".into(),
+    };
+    format!(
+        "Per event, {events}; Linux {}, {} CPUs, herd {}.",
+        environment.kernel_release, environment.cpus_online, results.herd
+    )
+}
+
+fn drawn(grid: &Grid) -> String {
+    let mut builder = Builder::default();
+    builder.push_record(&grid.header);
+    for row in &grid.rows {
+        builder.push_record(row);
+    }
+    let mut table = builder.build();
+    table.with(Lines::psql());
+    let text = table.to_string();
+    // The outer padding costs two of 80 columns and shows nothing.
+    let lines: Vec<&str> = text.lines().map(|line| line.get(1..).unwrap_or("").trim_end()).collect();
+    lines.join("\n")
+}
+
+/// One line per expectation and per worker.
+fn details(cell: &CellResult, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "{} [{}]", cell.id, cell.verdict)?;
+    for e in &cell.expectations {
+        writeln!(out, "  {} {}: expected {}, measured {} ({})", e.verdict, e.metric, e.expected, e.measured, e.source)?;
+    }
+    let workers = cell.observation.iter().flat_map(|o| o.workers.iter().enumerate());
+    for (i, w) in workers {
+        writeln!(
+            out,
+            "  w{i}: {} wakeups, {} returns, {} claims, {} empty, {} preempted, {} us CPU, errors {:?}",
+            w.wakeups,
+            w.returns,
+            w.claims,
+            w.empty_returns,
+            w.involuntary_switches,
+            w.cpu_ns / 1000,
+            w.errors
+        )?;
+    }
+    writeln!(out)
+}
+
+/// Each warning once, however many cells had it.
+fn warnings<'a>(cells: impl Iterator<Item = &'a CellResult>) -> Vec<String> {
+    let mut found: Vec<String> =
+        cells.filter_map(|c| c.observation.as_ref()).flat_map(|o| o.warnings.clone()).collect();
+    found.sort();
+    found.dedup();
+    found
+}
+
+/// The last line: how many of what.
+pub fn verdict(results: &Results) -> String {
+    let total = results.cells.len();
+    let mut parts = vec![format!("{} of {total} cells as expected", results.count(Verdict::Pass))];
+    for (verdict, word) in [(Verdict::Fail, "failed"), (Verdict::Invalid, "invalid"), (Verdict::Skip, "skipped")] {
+        match results.count(verdict) {
+            0 => {}
+            count => parts.push(format!("{count} {word}")),
+        }
+    }
+    let word = match results.exit() {
+        crate::exit::Exit::Pass => "PASS",
+        crate::exit::Exit::Fail => "FAIL",
+        crate::exit::Exit::AllSkipped => "SKIPPED",
+        _ => "INVALID",
+    };
+    let cut = if results.interrupted { " (interrupted)" } else { "" };
+    format!("{word}: {}{cut}\n", parts.join(", "))
+}
+
+/// Words filled into lines of at most `width` columns.
+pub fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let line = lines.last_mut().expect("never empty");
+        if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > width.saturating_sub(2) {
+            lines.push(word.to_owned());
+        } else {
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+    }
+    lines
+}

@@ -1,0 +1,183 @@
+//! Limits that a cell would hit, found before it runs: which one, its value,
+//! how to raise it. Judging is pure; reading the machine is a function of its own.
+
+use std::fs;
+
+use nix::sys::resource::{Resource, getrlimit};
+
+use crate::experiment::Settings;
+use crate::load;
+
+/// What this machine allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// RLIMIT_NPROC, `u64::MAX` where it does not bind (root).
+    pub user_tasks: u64,
+    pub pid_max: u64,
+    pub threads_max: u64,
+    /// pids.max of our cgroup.
+    pub cgroup_tasks: u64,
+    /// Tasks there are now.
+    pub tasks_now: u64,
+    /// Hard limit of RLIMIT_NOFILE: we raise the soft one ourselves.
+    pub descriptors: u64,
+    pub somaxconn: u64,
+}
+
+impl Limits {
+    /// Reads them; a file that is not there sets no limit.
+    pub fn read() -> Limits {
+        let number = |path: &str| {
+            let text = fs::read_to_string(path).ok();
+            text.and_then(|t| t.trim().parse().ok()).unwrap_or(u64::MAX)
+        };
+        let hard = |resource| getrlimit(resource).map_or(u64::MAX, |(_, hard)| hard);
+        let root = nix::unistd::geteuid().is_root();
+        Limits {
+            user_tasks: if root { u64::MAX } else { hard(Resource::RLIMIT_NPROC) },
+            pid_max: number("/proc/sys/kernel/pid_max"),
+            threads_max: number("/proc/sys/kernel/threads-max"),
+            cgroup_tasks: cgroup_files("pids.max").map(|p| number(&p)).min().unwrap_or(u64::MAX),
+            tasks_now: tasks_now(),
+            descriptors: hard(Resource::RLIMIT_NOFILE),
+            somaxconn: number("/proc/sys/net/core/somaxconn"),
+        }
+    }
+
+    /// The first limit these settings would hit.
+    pub fn refuse(&self, settings: &Settings) -> Option<String> {
+        let placement = settings.placement();
+        let workers = u64::from(settings.workers);
+        // The coordinator and the front end are tasks as well.
+        let tasks = workers + 2;
+        let room = |limit: u64| limit.saturating_sub(self.tasks_now);
+        let too_few = |what: &str, limit: u64, how: &str| {
+            Some(format!(
+                "{workers} workers need {tasks} tasks, but {what} is {limit} and {} are in use; {how}",
+                self.tasks_now
+            ))
+        };
+        if tasks > room(self.user_tasks) {
+            return too_few("RLIMIT_NPROC", self.user_tasks, "raise it with `ulimit -u` or choose fewer workers");
+        }
+        if tasks > room(self.pid_max) {
+            return too_few("kernel.pid_max", self.pid_max, "raise it with `sysctl kernel.pid_max=N`");
+        }
+        if tasks > room(self.threads_max) {
+            return too_few("kernel.threads-max", self.threads_max, "raise it with `sysctl kernel.threads-max=N`");
+        }
+        if tasks > self.cgroup_tasks {
+            return too_few("pids.max of the cgroup", self.cgroup_tasks, "raise it there, or run outside that cgroup");
+        }
+        let batch = load::find(&settings.load).map_or(1, |load| load.batch(settings));
+        let kept =
+            if settings.stranded == crate::experiment::settings::Stranded::Count { settings.events } else { batch };
+        let objects = u64::from(settings.objects)
+            + if settings.opened_by == crate::experiment::settings::OpenedBy::Coordinator { workers } else { 0 };
+        let coordinator = 64 + kept + objects + if workers <= 1024 { 3 * workers } else { 0 };
+        let per_worker = 4 + 2 * u64::from(settings.objects);
+        let process = 64 + objects + u64::from(placement.threads) * per_worker;
+        let descriptors = coordinator.max(process);
+        if descriptors > self.descriptors {
+            return Some(format!(
+                "this needs up to {descriptors} descriptors in one process, but RLIMIT_NOFILE is {}; \
+                 raise its hard limit with `ulimit -Hn`, or choose fewer workers, objects or events",
+                self.descriptors
+            ));
+        }
+        let queue = u64::from(settings.backlog).min(self.somaxconn);
+        if settings.worker.wait != "null" && batch > queue + 1 {
+            return Some(format!(
+                "a burst of {batch} does not fit an accept queue of {queue} (the smaller of backlog = {} and \
+                 net.core.somaxconn = {}); raise it, or choose a smaller burst",
+                settings.backlog, self.somaxconn
+            ));
+        }
+        None
+    }
+}
+
+/// That control file in our cgroup and each one above it, under v2 and v1.
+fn cgroup_files(name: &str) -> impl Iterator<Item = String> {
+    let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let paths = own.lines().filter_map(|line| {
+        let mut fields = line.splitn(3, ':').skip(1);
+        let (controllers, path) = (fields.next()?, fields.next()?);
+        let root = match controllers {
+            "" => "/sys/fs/cgroup".to_owned(),
+            list if list.split(',').any(|c| c == "pids") => "/sys/fs/cgroup/pids".to_owned(),
+            _ => return None,
+        };
+        Some((root, path.to_owned()))
+    });
+    let name = name.to_owned();
+    let files = paths.flat_map(move |(root, path)| {
+        let name = name.clone();
+        let above: Vec<String> = std::path::Path::new(&path)
+            .ancestors()
+            .map(|p| format!("{root}{}/{name}", p.display().to_string().trim_end_matches('/')))
+            .collect();
+        above
+    });
+    files.collect::<Vec<_>>().into_iter()
+}
+
+/// Behind the slash of the fourth field of /proc/loadavg.
+fn tasks_now() -> u64 {
+    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let field = text.split(' ').nth(3).and_then(|f| f.split_once('/'));
+    field.and_then(|(_, total)| total.parse().ok()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROOMY: Limits = Limits {
+        user_tasks: u64::MAX,
+        pid_max: 32_768,
+        threads_max: 100_000,
+        cgroup_tasks: u64::MAX,
+        tasks_now: 100,
+        descriptors: 20_000,
+        somaxconn: 4096,
+    };
+
+    fn settings(change: impl Fn(&mut Settings)) -> Settings {
+        let mut settings = Settings::default();
+        change(&mut settings);
+        settings
+    }
+
+    #[track_caller]
+    fn check(limits: Limits, settings: &Settings, want: Option<&str>) {
+        match (limits.refuse(settings), want) {
+            (None, None) => {}
+            (Some(found), Some(want)) => assert!(found.contains(want), "{found}"),
+            (found, want) => panic!("found {found:?}, wanted {want:?}"),
+        }
+    }
+
+    #[test]
+    fn each_limit_is_named_with_its_value() {
+        let many = settings(|s| s.workers = 5000);
+        check(ROOMY, &many, None);
+        check(Limits { user_tasks: 1000, ..ROOMY }, &many, Some("RLIMIT_NPROC is 1000"));
+        check(Limits { pid_max: 4000, ..ROOMY }, &many, Some("kernel.pid_max is 4000"));
+        check(Limits { threads_max: 4000, ..ROOMY }, &many, Some("kernel.threads-max is 4000"));
+        check(Limits { cgroup_tasks: 50, ..ROOMY }, &many, Some("pids.max of the cgroup is 50"));
+        let few_fds = Limits { descriptors: 64, ..ROOMY };
+        check(few_fds, &Settings::default(), Some("RLIMIT_NOFILE is 64"));
+    }
+
+    #[test]
+    fn a_burst_must_fit_the_accept_queue() {
+        let burst = settings(|s| {
+            s.burst = 600;
+            s.load = "burst".into();
+            s.events = 600;
+        });
+        check(ROOMY, &burst, Some("backlog = 512"));
+        check(Limits { somaxconn: 128, ..ROOMY }, &burst, Some("net.core.somaxconn = 128"));
+    }
+}

@@ -1,0 +1,163 @@
+//! Runs cells on this machine, each in a process of its own.
+//!
+//! SIGINT and SIGTERM arrive through a descriptor, so they are seen between two
+//! reads and never interrupt anything. Whatever happens, no worker outlives a
+//! call: this process adopts and reaps the orphans of a killed coordinator.
+
+use std::io::{Read, Write};
+use std::os::fd::AsFd;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::prctl;
+use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+
+use crate::cell::Plan;
+use crate::cell::plan::COMMAND;
+use crate::experiment::Settings;
+use crate::observation::{End, Observation};
+
+/// How long a cell may take to end by itself after a signal.
+const GRACE: Duration = Duration::from_secs(2);
+/// How long killed processes may take to vanish.
+const REAP_LIMIT: Duration = Duration::from_secs(10);
+/// How long a cell may take at all; each of its barriers has its own limit.
+const CELL_LIMIT: Duration = Duration::from_secs(3600);
+
+/// Starts cells and watches for signals.
+pub struct Local {
+    signals: SignalFd,
+    stopped: Option<i32>,
+}
+
+impl Local {
+    /// Takes over SIGINT, SIGTERM and SIGHUP of this process.
+    pub fn new() -> nix::Result<Local> {
+        let mut set = SigSet::empty();
+        for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+            set.add(signal);
+        }
+        set.thread_block()?;
+        prctl::set_child_subreaper(true)?;
+        Ok(Local {
+            signals: SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?,
+            stopped: None,
+        })
+    }
+
+    /// The signal that asked us to stop, if one did.
+    pub fn stopped(&mut self) -> Option<i32> {
+        self.take_signal();
+        self.stopped
+    }
+
+    fn take_signal(&mut self) -> bool {
+        let mut seen = false;
+        while let Ok(Some(info)) = self.signals.read_signal() {
+            self.stopped.get_or_insert(info.ssi_signo as i32);
+            seen = true;
+        }
+        seen
+    }
+
+    /// Runs one cell to its end.
+    pub fn observe(&mut self, settings: &Settings, trace: bool) -> Observation {
+        let plan = Plan { parent: std::process::id() as i32, trace, settings: settings.clone() };
+        let invalid = |reason: String| Observation::empty(End::Invalid { reason });
+        let mut child = match start(&plan) {
+            Ok(child) => child,
+            Err(e) => return invalid(format!("cannot start the cell's process: {e}")),
+        };
+        let said = self.listen(&mut child);
+        let status = child.wait();
+        reap_orphans();
+        let text = match said {
+            Ok(text) => text,
+            Err(reason) => return invalid(reason),
+        };
+        match serde_json::from_str(&text) {
+            Ok(found) => found,
+            Err(_) if self.stopped.is_some() => Observation::empty(End::Interrupted),
+            Err(_) => invalid(match status {
+                Ok(status) => format!("the cell's process ended without a result ({status})"),
+                Err(e) => format!("the cell's process was lost: {e}"),
+            }),
+        }
+    }
+
+    /// Reads all the child says; passes signals on.
+    fn listen(&mut self, child: &mut Child) -> Result<String, String> {
+        let mut out = child.stdout.take().expect("stdout is piped in start");
+        let pid = Pid::from_raw(child.id() as i32);
+        let mut text = Vec::new();
+        let mut deadline = Instant::now() + CELL_LIMIT;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                let _ = kill(pid, Signal::SIGKILL);
+                if self.stopped.is_some() {
+                    return Ok(String::new());
+                }
+                return Err(format!("the cell did not end within {} s", CELL_LIMIT.as_secs()));
+            }
+            let timeout = PollTimeout::try_from(left.min(Duration::from_secs(1))).expect("one second fits");
+            let mut fds =
+                [PollFd::new(out.as_fd(), PollFlags::POLLIN), PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
+            match poll(&mut fds, timeout) {
+                Ok(_) | Err(Errno::EINTR) => {}
+                Err(errno) => return Err(format!("poll: {errno}")),
+            }
+            let (speaks, signalled) = (fds[0].any() == Some(true), fds[1].any() == Some(true));
+            if signalled {
+                let again = self.stopped.is_some();
+                if self.take_signal() {
+                    // The second one means now.
+                    let how = if again { Signal::SIGKILL } else { Signal::SIGTERM };
+                    let _ = kill(pid, how);
+                    deadline = deadline.min(Instant::now() + GRACE);
+                }
+            }
+            if speaks {
+                let mut chunk = [0; 65_536];
+                match out.read(&mut chunk) {
+                    Ok(0) => return Ok(String::from_utf8_lossy(&text).into_owned()),
+                    Ok(length) => text.extend_from_slice(&chunk[..length]),
+                    Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+                    Err(e) => return Err(format!("cannot read from the cell: {e}")),
+                }
+            }
+        }
+    }
+}
+
+fn start(plan: &Plan) -> std::io::Result<Child> {
+    let mut child = Command::new("/proc/self/exe").arg(COMMAND).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    let text = serde_json::to_vec(plan)?;
+    // Dropped at the end of the statement: the child reads to the end of file.
+    let written = child.stdin.take().expect("stdin is piped").write_all(&text);
+    if let Err(e) = written {
+        let _ = child.kill();
+        let _ = child.wait();
+        return Err(e);
+    }
+    Ok(child)
+}
+
+/// Reaps workers whose coordinator is gone; they die with it (PDEATHSIG).
+fn reap_orphans() {
+    let deadline = Instant::now() + REAP_LIMIT;
+    while Instant::now() < deadline {
+        match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+            Err(_) => return,
+            Ok(WaitStatus::StillAlive) => {
+                let _ = nix::sched::sched_yield();
+            }
+            Ok(_) => {}
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! fork for a process that has only one thread, and dying with one's parent.
+//!
+//! Forking from a threaded Rust process deadlocks in the allocator sooner or
+//! later, so the thread count is checked, not assumed.
+
+use std::io;
+
+use nix::sys::prctl;
+use nix::sys::signal::Signal;
+use nix::unistd::{ForkResult, Pid, getppid};
+
+/// Forks; the child runs `body` and exits with what it returns.
+///
+/// # Errors
+/// When this process has more than one thread, or fork(2) fails (EAGAIN: a
+/// process limit).
+pub fn fork_running(body: impl FnOnce() -> i32) -> io::Result<Pid> {
+    let threads = std::fs::read_dir("/proc/self/task")?.count();
+    if threads != 1 {
+        return Err(io::Error::other(format!("cannot fork safely with {threads} threads")));
+    }
+    // SAFETY: this process has one thread (just checked, and only this thread
+    // could start another), so the child's memory is consistent and it may run
+    // ordinary Rust.
+    match unsafe { nix::unistd::fork()? } {
+        ForkResult::Parent { child } => Ok(child),
+        ForkResult::Child => {
+            let code = std::panic::catch_unwind(std::panic::AssertUnwindSafe(body)).unwrap_or(101);
+            // SAFETY: _exit ends the process at once; running the parent's exit
+            // handlers or flushing its buffers a second time would be wrong.
+            unsafe { libc::_exit(code) }
+        }
+    }
+}
+
+/// Asks the kernel to SIGKILL this process when `parent` dies.
+///
+/// Compares the parent afterwards, since it may have died in between.
+pub fn die_with(parent: Pid) -> io::Result<()> {
+    prctl::set_pdeathsig(Signal::SIGKILL)?;
+    if getppid() != parent {
+        return Err(io::Error::other("the parent died first"));
+    }
+    Ok(())
+}

@@ -1,0 +1,216 @@
+//! epoll_wait(2), then a claim that does not block; every setting is data.
+//!
+//! The loop: wait, claim, and where asked re-arm (ONESHOT) or delete and add
+//! again. Registration is `ep_ptable_queue_proc`: at the head of the object's
+//! queue, or with EPOLLEXCLUSIVE at its tail; `ep_poll_callback` wakes one
+//! sleeper of the instance (fs/eventpoll.c).
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use nix::sys::epoll::{Epoll as Instance, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+
+use super::Wait;
+use crate::cell::contract::{Asleep, Call, During, Refusal, SetupError, SharedWait, Sleeper, Source, Woken};
+use crate::experiment::Settings;
+use crate::experiment::settings::{Instance as Whose, OpenedBy, Sharing, Trigger, WorkerSettings};
+
+/// epoll(7).
+pub struct Epoll;
+
+/// The flags a registration is made with.
+fn flags(worker: &WorkerSettings) -> EpollFlags {
+    let mut flags = EpollFlags::EPOLLIN;
+    flags.set(EpollFlags::EPOLLET, worker.trigger == Trigger::Edge);
+    flags.set(EpollFlags::EPOLLONESHOT, worker.oneshot);
+    flags.set(EpollFlags::EPOLLEXCLUSIVE, worker.exclusive);
+    for bit in &worker.interest {
+        flags |= match bit.as_str() {
+            "out" => EpollFlags::EPOLLOUT,
+            "rdhup" => EpollFlags::EPOLLRDHUP,
+            _ => EpollFlags::EPOLLPRI,
+        };
+    }
+    flags
+}
+
+fn create() -> Result<Instance, SetupError> {
+    Instance::new(EpollCreateFlags::EPOLL_CLOEXEC).during(Call::EpollCreate)
+}
+
+fn add_all(instance: &Instance, sources: &[Box<dyn Source>], flags: EpollFlags) -> Result<(), SetupError> {
+    for (i, source) in sources.iter().enumerate() {
+        let fd = descriptor(source.as_ref());
+        instance.add(fd, EpollEvent::new(flags, i as u64)).during(Call::EpollAdd)?;
+    }
+    Ok(())
+}
+
+fn modify_all(instance: &Instance, sources: &[Box<dyn Source>], flags: EpollFlags) -> Result<(), SetupError> {
+    for (i, source) in sources.iter().enumerate() {
+        let mut event = EpollEvent::new(flags, i as u64);
+        instance.modify(descriptor(source.as_ref()), &mut event).during(Call::EpollModify)?;
+    }
+    Ok(())
+}
+
+fn descriptor(source: &dyn Source) -> BorrowedFd<'_> {
+    source.descriptor().expect("refused for objects without a descriptor")
+}
+
+impl Wait for Epoll {
+    fn name(&self) -> &'static str {
+        "epoll"
+    }
+
+    fn about(&self) -> &'static str {
+        "epoll_wait(2), then a claim that does not block"
+    }
+
+    fn refuse(&self, worker: &WorkerSettings, cell: &Settings) -> Option<Refusal> {
+        let einval = |reason: &str| {
+            Some(Refusal {
+                reason: format!("the kernel refuses {reason} with EINVAL (epoll_ctl(2), Linux 4.5)"),
+                forcible: true,
+            })
+        };
+        if worker.exclusive && worker.oneshot {
+            return einval("EPOLLEXCLUSIVE together with EPOLLONESHOT");
+        }
+        if worker.exclusive && worker.interest.iter().any(|bit| bit != "out") {
+            return einval("EPOLLEXCLUSIVE with any event but EPOLLIN and EPOLLOUT");
+        }
+        if worker.exclusive && worker.modify {
+            return einval("EPOLL_CTL_MOD of an EPOLLEXCLUSIVE registration");
+        }
+        if worker.exclusive && worker.instance == Whose::Nested {
+            return einval("EPOLLEXCLUSIVE on an epoll descriptor as target");
+        }
+        let own_late = cell.sharing == Sharing::Own && worker.instance != Whose::Private;
+        if own_late && cell.opened_by == OpenedBy::Worker {
+            return Some(Refusal {
+                reason: "a shared instance is made before the workers, so it cannot watch listeners that \
+                         they open; set opened_by = \"coordinator\""
+                    .into(),
+                forcible: false,
+            });
+        }
+        None
+    }
+
+    fn share(&self, worker: &WorkerSettings, sources: &[Box<dyn Source>]) -> Result<SharedWait, SetupError> {
+        let inner_flags = match worker.instance {
+            Whose::Private => return Ok(SharedWait::default()),
+            Whose::Shared => flags(worker),
+            // The trigger under test is that of the outer instance.
+            Whose::Nested => EpollFlags::EPOLLIN,
+        };
+        let instance = create()?;
+        add_all(&instance, sources, inner_flags)?;
+        Ok(SharedWait { epoll: Some(instance.0) })
+    }
+
+    fn open(
+        &self,
+        worker: &WorkerSettings,
+        shared: &SharedWait,
+        sources: &[Box<dyn Source>],
+    ) -> Result<Box<dyn Sleeper>, SetupError> {
+        let flags = flags(worker);
+        let common = || -> Result<OwnedFd, SetupError> {
+            let fd = shared.epoll.as_ref().expect("share() made it for this instance kind");
+            fd.try_clone().during(Call::Fcntl)
+        };
+        let (instance, inner) = match worker.instance {
+            Whose::Private => {
+                let instance = create()?;
+                add_all(&instance, sources, flags)?;
+                (instance, None)
+            }
+            Whose::Shared => (Instance(common()?), None),
+            Whose::Nested => {
+                let (outer, inner) = (create()?, common()?);
+                outer.add(inner.as_fd(), EpollEvent::new(flags, 0)).during(Call::EpollAdd)?;
+                (outer, Some(inner))
+            }
+        };
+        if worker.modify {
+            modify_all(&instance, sources, flags)?;
+        }
+        Ok(Box::new(Waiting {
+            instance,
+            inner,
+            flags,
+            events: vec![EpollEvent::empty(); worker.maxevents as usize],
+            rearm: worker.oneshot && worker.rearm,
+            readd_every: worker.readd_every,
+            readd_at: worker.readd_every,
+        }))
+    }
+}
+
+struct Waiting {
+    instance: Instance,
+    /// The shared instance that a nested one watches.
+    inner: Option<OwnedFd>,
+    flags: EpollFlags,
+    events: Vec<EpollEvent>,
+    rearm: bool,
+    readd_every: u64,
+    /// The claim count at which the registration moves to the tail next.
+    readd_at: u64,
+}
+
+impl Sleeper for Waiting {
+    fn wait(&mut self, sources: &mut [Box<dyn Source>], ready: &mut Vec<usize>) -> Woken {
+        match self.instance.wait(&mut self.events, EpollTimeout::NONE) {
+            // A nested instance only says that the inner one has something.
+            Ok(_) if self.inner.is_some() => ready.extend(0..sources.len()),
+            Ok(count) => ready.extend(self.events[..count].iter().map(|e| e.data() as usize)),
+            Err(errno) => return Woken::Failed(errno),
+        }
+        Woken::Ready
+    }
+
+    fn after(&mut self, sources: &[Box<dyn Source>], claims: u64) -> Result<(), SetupError> {
+        if self.rearm {
+            match &self.inner {
+                Some(inner) => {
+                    let mut event = EpollEvent::new(self.flags, 0);
+                    self.instance.modify(inner.as_fd(), &mut event).during(Call::EpollModify)?;
+                }
+                None => modify_all(&self.instance, sources, self.flags)?,
+            }
+        }
+        if self.readd_every > 0 && claims >= self.readd_at {
+            self.readd_at = claims + self.readd_every;
+            for source in sources {
+                self.instance.delete(descriptor(source.as_ref())).during(Call::EpollDelete)?;
+            }
+            add_all(&self.instance, sources, self.flags)?;
+        }
+        Ok(())
+    }
+
+    fn asleep(&self, _: &[Box<dyn Source>]) -> Asleep {
+        Asleep {
+            #[cfg(target_arch = "x86_64")]
+            calls: [libc::SYS_epoll_wait, libc::SYS_epoll_pwait],
+            #[cfg(not(target_arch = "x86_64"))]
+            calls: [libc::SYS_epoll_pwait, libc::SYS_epoll_pwait],
+            first: u64::try_from(self.instance.0.as_raw_fd()).ok(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exclusive_with_oneshot_is_refused_and_forcible() {
+        let worker = WorkerSettings { exclusive: true, oneshot: true, ..WorkerSettings::default() };
+        let refusal = Epoll.refuse(&worker, &Settings::default()).unwrap();
+        assert!(refusal.forcible);
+        assert!(refusal.reason.contains("EINVAL"), "{refusal}");
+    }
+}

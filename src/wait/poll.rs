@@ -1,0 +1,82 @@
+//! poll(2) without a limit, then a claim that does not block.
+//!
+//! The loop: poll all objects; each is registered by `__pollwait` with a plain
+//! `add_wait_queue`, so an event wakes every poller (`pollwake`). A loser polls
+//! again inside the kernel and sleeps on if the work is gone (fs/select.c,
+//! `do_poll`).
+
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use super::{Wait, only_for_epoll};
+use crate::cell::contract::{Asleep, Call, During, Refusal, SetupError, SharedWait, Sleeper, Source, Woken};
+use crate::experiment::Settings;
+use crate::experiment::settings::WorkerSettings;
+use crate::sys::pollset::PollSet;
+
+/// poll(2).
+pub struct Poll;
+
+impl Wait for Poll {
+    fn name(&self) -> &'static str {
+        "poll"
+    }
+
+    fn about(&self) -> &'static str {
+        "poll(2), then a claim that does not block"
+    }
+
+    fn refuse(&self, worker: &WorkerSettings, _: &Settings) -> Option<Refusal> {
+        only_for_epoll(worker, self.name())
+    }
+
+    fn open(
+        &self,
+        _: &WorkerSettings,
+        _: &SharedWait,
+        sources: &[Box<dyn Source>],
+    ) -> Result<Box<dyn Sleeper>, SetupError> {
+        Ok(Box::new(Polling { set: PollSet::new(watched(sources)?) }))
+    }
+}
+
+/// A duplicate of each descriptor, so that the wait owns what it sleeps on.
+///
+/// A duplicate is the same open file: same object, same wait queue.
+pub(super) fn watched(sources: &[Box<dyn Source>]) -> Result<Vec<OwnedFd>, SetupError> {
+    sources
+        .iter()
+        .map(|source| {
+            let fd = source.descriptor().expect("refused for objects without a descriptor");
+            fd.try_clone_to_owned().during(Call::Fcntl)
+        })
+        .collect()
+}
+
+struct Polling {
+    set: PollSet,
+}
+
+impl Sleeper for Polling {
+    fn wait(&mut self, _: &mut [Box<dyn Source>], ready: &mut Vec<usize>) -> Woken {
+        match self.set.wait(ready) {
+            Ok(()) => Woken::Ready,
+            Err(errno) => Woken::Failed(errno),
+        }
+    }
+
+    fn asleep(&self, _: &[Box<dyn Source>]) -> Asleep {
+        Asleep {
+            #[cfg(target_arch = "x86_64")]
+            calls: [libc::SYS_poll, libc::SYS_ppoll],
+            #[cfg(not(target_arch = "x86_64"))]
+            calls: [libc::SYS_ppoll, libc::SYS_ppoll],
+            // The first argument is the address of the list.
+            first: None,
+        }
+    }
+}
+
+/// Highest descriptor plus one.
+pub(super) fn above_all(fds: &[OwnedFd]) -> i32 {
+    1 + fds.iter().map(AsRawFd::as_raw_fd).max().unwrap_or(-1)
+}

@@ -1,0 +1,79 @@
+//! select(2) without a limit, then a claim that does not block.
+//!
+//! The loop: select on a fresh set; registered and woken like poll (fs/select.c,
+//! `do_select`). Must refuse a descriptor that does not fit an fd_set: the C
+//! library would write past its end.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::sys::select::{FD_SETSIZE, FdSet};
+
+use super::poll::{above_all, watched};
+use super::{Wait, only_for_epoll};
+use crate::cell::contract::{Asleep, Call, Refusal, SetupError, SharedWait, Sleeper, Source, Woken};
+use crate::experiment::Settings;
+use crate::experiment::settings::WorkerSettings;
+
+/// select(2).
+pub struct Select;
+
+impl Wait for Select {
+    fn name(&self) -> &'static str {
+        "select"
+    }
+
+    fn about(&self) -> &'static str {
+        "select(2), then a claim that does not block"
+    }
+
+    fn refuse(&self, worker: &WorkerSettings, _: &Settings) -> Option<Refusal> {
+        only_for_epoll(worker, self.name())
+    }
+
+    fn open(
+        &self,
+        _: &WorkerSettings,
+        _: &SharedWait,
+        sources: &[Box<dyn Source>],
+    ) -> Result<Box<dyn Sleeper>, SetupError> {
+        let fds = watched(sources)?;
+        let above = above_all(&fds);
+        if above as usize > FD_SETSIZE {
+            return Err(SetupError { call: Call::Select, errno: Errno::EINVAL });
+        }
+        Ok(Box::new(Selecting { fds, above }))
+    }
+}
+
+struct Selecting {
+    fds: Vec<OwnedFd>,
+    above: i32,
+}
+
+impl Sleeper for Selecting {
+    fn wait(&mut self, _: &mut [Box<dyn Source>], ready: &mut Vec<usize>) -> Woken {
+        let mut set = FdSet::new();
+        for fd in &self.fds {
+            set.insert(fd.as_fd());
+        }
+        match nix::sys::select::select(self.above, &mut set, None, None, None) {
+            Ok(_) => {
+                let hits = self.fds.iter().enumerate().filter(|(_, fd)| set.contains(fd.as_fd()));
+                ready.extend(hits.map(|(i, _)| i));
+                Woken::Ready
+            }
+            Err(errno) => Woken::Failed(errno),
+        }
+    }
+
+    fn asleep(&self, _: &[Box<dyn Source>]) -> Asleep {
+        Asleep {
+            #[cfg(target_arch = "x86_64")]
+            calls: [libc::SYS_select, libc::SYS_pselect6],
+            #[cfg(not(target_arch = "x86_64"))]
+            calls: [libc::SYS_pselect6, libc::SYS_pselect6],
+            first: u64::try_from(self.above).ok(),
+        }
+    }
+}
