@@ -144,10 +144,10 @@ fn allowed_cpus() -> nix::Result<Vec<usize>> {
 /// Soft limit up to the hard one: a worker costs up to three descriptors here.
 fn raise_descriptor_limit() {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
-    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
-        if soft < hard {
-            // Checked against the need before the run; a refusal changes nothing.
-            let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
-        }
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && soft < hard
+    {
+        // Checked against the need before the run; a refusal changes nothing.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
     }
 }

@@ -106,10 +106,10 @@ impl Crew {
                     opened = true;
                 }
                 let waiting = slot.phase() == Phase::Waiting;
-                if let (Some(task), true) = (&task, waiting) {
-                    if task.look(&slot.asleep())? == Look::Asleep {
-                        break;
-                    }
+                if let (Some(task), true) = (&task, waiting)
+                    && task.look(&slot.asleep())? == Look::Asleep
+                {
+                    break;
                 }
                 self.check_alive()?;
                 if Instant::now() > deadline {

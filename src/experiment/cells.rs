@@ -164,15 +164,15 @@ fn combinations(axes: &[Axis]) -> Vec<Vec<(String, Value)>> {
 /// Refuses what no kernel can do, with the kernel's own reason.
 fn check(settings: &Settings) -> Result<(), String> {
     let placed = settings.placement().workers();
-    if let PlacementKind::Exact(exact) = settings.placement {
-        if placed != settings.workers {
-            return Err(format!(
-                "placement {exact} has {placed} workers, but workers = {}; set only one of the two, or placement = \"processes\"",
-                settings.workers
-            ));
-        }
+    if let PlacementKind::Exact(exact) = settings.placement
+        && placed != settings.workers
+    {
+        return Err(format!(
+            "placement {exact} has {placed} workers, but workers = {}; set only one of the two, or placement = \"processes\"",
+            settings.workers
+        ));
     }
-    if settings.events % settings.burst != 0 {
+    if !settings.events.is_multiple_of(settings.burst) {
         return Err(format!("events = {} is not a multiple of burst = {}", settings.events, settings.burst));
     }
     for entry in &settings.overrides {

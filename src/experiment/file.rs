@@ -427,10 +427,10 @@ impl Experiment {
                 }
             }
         }
-        if let Some(pivot) = &self.layout.pivot {
-            if !self.axes.iter().any(|axis| axis.key == *pivot) {
-                return err(0, format!("[table] pivot = {pivot:?} is not a key of [matrix]"));
-            }
+        if let Some(pivot) = &self.layout.pivot
+            && !self.axes.iter().any(|axis| axis.key == *pivot)
+        {
+            return err(0, format!("[table] pivot = {pivot:?} is not a key of [matrix]"));
         }
         for need in self
             .needs

@@ -121,7 +121,7 @@ fn pivot(cells: &[&CellResult], axis: &str, experiment: &ExperimentFacts, width:
     let columns: Vec<String> = groups(cells, |cell| at(cell)).into_iter().map(|(value, _)| value).collect();
     let mut found = Vec::new();
     for (rest, members) in groups(cells, |cell| heading(&others(cell))) {
-        let rows = groups(&members, |cell| name(cell));
+        let rows = groups(&members, name);
         let texts: Vec<(String, Vec<String>, Verdict)> = rows
             .into_iter()
             .map(|(row, cells)| {
