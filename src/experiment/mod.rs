@@ -9,6 +9,7 @@ pub mod error;
 pub mod expectation;
 pub mod file;
 pub mod keys;
+mod reader;
 pub mod settings;
 
 pub use cells::Cell;

@@ -75,7 +75,7 @@ impl Limits {
         let objects = u64::from(settings.objects)
             + if settings.opened_by == crate::experiment::settings::OpenedBy::Coordinator { workers } else { 0 };
         let coordinator = 64 + kept + objects + if workers <= 1024 { 3 * workers } else { 0 };
-        let per_worker = 4 + 2 * u64::from(settings.objects);
+        let per_worker = descriptors_of(settings);
         let process = 64 + objects + u64::from(placement.threads) * per_worker;
         let descriptors = coordinator.max(process);
         if descriptors > self.descriptors {
@@ -95,6 +95,20 @@ impl Limits {
         }
         None
     }
+}
+
+/// Descriptors one worker opens: its wait, its own listener, and the last
+/// connection of each object.
+fn descriptors_of(settings: &Settings) -> u64 {
+    use crate::experiment::settings::{Instance, Sharing};
+    let objects = u64::from(settings.objects);
+    let wait = match (settings.worker.wait.as_str(), settings.worker.instance) {
+        ("block" | "null", _) => 0,
+        ("epoll", Instance::Nested) => 2,
+        ("epoll", _) => 1,
+        _ => objects,
+    };
+    wait + objects + u64::from(settings.sharing == Sharing::Own)
 }
 
 /// That control file in our cgroup and each one above it, under v2 and v1.

@@ -1,0 +1,237 @@
+//! Walks a parsed TOML tree and turns it into the parts of an experiment. Every
+//! mistake names the line it stands on.
+
+use super::error::ExperimentError;
+use super::expectation::{Expectation, Rule};
+use super::file::{Assignment, Axis, Expect, Layout, Placed, Row};
+use super::keys;
+use toml::Value;
+use toml::de::{DeTable, DeValue};
+
+/// Turns byte offsets into lines while walking the parsed tree.
+pub(super) struct Reader<'a> {
+    pub(super) path: &'a str,
+    pub(super) text: &'a str,
+}
+
+impl Reader<'_> {
+    pub(super) fn line(&self, offset: usize) -> usize {
+        let end = offset.min(self.text.len());
+        1 + self.text.as_bytes()[..end].iter().filter(|b| **b == b'\n').count()
+    }
+
+    pub(super) fn err<T>(&self, offset: usize, message: impl Into<String>) -> Result<T, ExperimentError> {
+        Err(ExperimentError::new(self.path, self.line(offset), message))
+    }
+
+    fn value(&self, value: &DeValue<'_>, at: usize) -> Result<Value, ExperimentError> {
+        Ok(match value {
+            DeValue::String(text) => Value::String(text.to_string()),
+            DeValue::Integer(n) => match i64::from_str_radix(n.as_str(), n.radix()) {
+                Ok(n) => Value::Integer(n),
+                Err(_) => return self.err(at, format!("{} does not fit 64 bits", n.as_str())),
+            },
+            DeValue::Float(x) => match x.as_str().parse() {
+                Ok(x) => Value::Float(x),
+                Err(_) => return self.err(at, format!("{} is not a number", x.as_str())),
+            },
+            DeValue::Boolean(b) => Value::Boolean(*b),
+            DeValue::Datetime(when) => Value::Datetime(*when),
+            DeValue::Array(items) => {
+                let items = items.iter().map(|i| self.value(i.get_ref(), i.span().start));
+                Value::Array(items.collect::<Result<_, _>>()?)
+            }
+            DeValue::Table(table) => {
+                let pairs =
+                    table.iter().map(|(k, v)| Ok((k.get_ref().to_string(), self.value(v.get_ref(), v.span().start)?)));
+                Value::Table(pairs.collect::<Result<_, ExperimentError>>()?)
+            }
+        })
+    }
+
+    pub(super) fn string(&self, value: &DeValue<'_>, key: &str, at: usize) -> Result<String, ExperimentError> {
+        match value {
+            DeValue::String(text) => Ok(text.trim().to_string()),
+            other => {
+                let found = keys::shown(&self.value(other, at)?);
+                self.err(at, format!("{key} must be a string, not {found}"))
+            }
+        }
+    }
+
+    /// A string, or a list of strings.
+    pub(super) fn strings(&self, value: &DeValue<'_>, key: &str, at: usize) -> Result<Vec<String>, ExperimentError> {
+        match value {
+            DeValue::Array(items) => {
+                items.iter().map(|item| self.string(item.get_ref(), key, item.span().start)).collect()
+            }
+            single => Ok(vec![self.string(single, key, at)?]),
+        }
+    }
+
+    pub(super) fn table<'v, 'd>(
+        &self,
+        value: &'v DeValue<'d>,
+        key: &str,
+        at: usize,
+    ) -> Result<&'v DeTable<'d>, ExperimentError> {
+        match value {
+            DeValue::Table(table) => Ok(table),
+            _ => self.err(at, format!("{key} must be a table")),
+        }
+    }
+
+    /// The entries of `[[key]]`, each with its offset.
+    pub(super) fn entries<'v, 'd>(
+        &self,
+        value: &'v DeValue<'d>,
+        key: &str,
+        at: usize,
+    ) -> Result<Vec<(&'v DeTable<'d>, usize)>, ExperimentError> {
+        let DeValue::Array(items) = value else {
+            return self.err(at, format!("{key} must be written as [[{key}]]"));
+        };
+        items
+            .iter()
+            .map(|item| {
+                let at = item.span().start;
+                Ok((self.table(item.get_ref(), key, at)?, at))
+            })
+            .collect()
+    }
+
+    pub(super) fn assignment(&self, key: &str, value: &DeValue<'_>, at: usize) -> Result<Assignment, ExperimentError> {
+        let value = self.value(value, at)?;
+        let line = self.line(at);
+        // Tried on a scratch copy so that the mistake is found on its own line.
+        keys::set(&mut super::Settings::default(), key, &value)
+            .map_err(|e| ExperimentError::new(self.path, line, e.to_string()))?;
+        Ok(Assignment { key: key.into(), placed: Placed { value, line } })
+    }
+
+    pub(super) fn row(&self, table: &DeTable<'_>, at: usize) -> Result<Row, ExperimentError> {
+        let mut row = Row { name: String::new(), line: self.line(at), needs: Vec::new(), settings: Vec::new() };
+        for (key, value) in table.iter() {
+            let here = value.span().start;
+            match key.get_ref().as_ref() {
+                "name" => row.name = self.string(value.get_ref(), "name", here)?,
+                "needs" => row.needs = self.strings(value.get_ref(), "needs", here)?,
+                name => {
+                    let key_at = if keys::find(name).is_some() { here } else { key.span().start };
+                    row.settings.push(self.assignment(name, value.get_ref(), key_at)?);
+                }
+            }
+        }
+        if row.name.is_empty() {
+            let kind = row.settings.iter().find(|a| a.key == "kind");
+            match kind.and_then(|a| a.placed.value.as_str()) {
+                Some(kind) => row.name = kind.into(),
+                None => return self.err(at, "a [[wait]] needs a name"),
+            }
+        }
+        Ok(row)
+    }
+
+    pub(super) fn axis(
+        &self,
+        key: &str,
+        key_at: usize,
+        value: &DeValue<'_>,
+        at: usize,
+    ) -> Result<Axis, ExperimentError> {
+        let DeValue::Array(items) = value else {
+            return self.err(at, format!("[matrix] {key} must be a list of values"));
+        };
+        if items.is_empty() {
+            return self.err(at, format!("[matrix] {key} has no values"));
+        }
+        let mut values = Vec::new();
+        for item in items.iter() {
+            let here = if keys::find(key).is_some() { item.span().start } else { key_at };
+            values.push(self.assignment(key, item.get_ref(), here)?.placed.value);
+        }
+        Ok(Axis { key: key.into(), line: self.line(at), values })
+    }
+
+    pub(super) fn expect(&self, table: &DeTable<'_>, at: usize) -> Result<Expect, ExperimentError> {
+        let mut expect = Expect { line: self.line(at), rows: Vec::new(), when: Vec::new(), rules: Vec::new() };
+        let (mut source, mut needs) = (String::new(), Vec::new());
+        for (key, value) in table.iter() {
+            let here = value.span().start;
+            let value = value.get_ref();
+            match key.get_ref().as_ref() {
+                "wait" => expect.rows = self.strings(value, "wait", here)?,
+                "source" => source = self.string(value, "source", here)?,
+                "needs" => needs = self.strings(value, "needs", here)?,
+                name if is_assertable(name) => {
+                    let parsed = self.value(value, here)?;
+                    let rule = Rule::parse(name, &parsed).or_else(|wanted| {
+                        self.err(here, format!("{name} must be {wanted}, not {}", keys::shown(&parsed)))
+                    })?;
+                    expect.rules.push(Expectation {
+                        metric: name.into(),
+                        rule,
+                        source: String::new(),
+                        needs: Vec::new(),
+                    });
+                }
+                name if keys::find(name).is_some() => {
+                    let values = match self.value(value, here)? {
+                        Value::Array(values) => values,
+                        single => vec![single],
+                    };
+                    for value in &values {
+                        keys::set(&mut super::Settings::default(), name, value)
+                            .or_else(|e| self.err(here, e.to_string()))?;
+                    }
+                    expect.when.push((name.into(), values));
+                }
+                name => {
+                    let near = keys::did_you_mean(name, assertable());
+                    return self.err(key.span().start, format!("unknown metric or setting {name:?}{near}"));
+                }
+            }
+        }
+        if expect.rules.is_empty() {
+            return self.err(at, "an [[expect]] needs at least one metric (see `herd list --metrics`)");
+        }
+        for rule in &mut expect.rules {
+            rule.source.clone_from(&source);
+            rule.needs.clone_from(&needs);
+        }
+        Ok(expect)
+    }
+
+    pub(super) fn layout(&self, table: &DeTable<'_>) -> Result<Layout, ExperimentError> {
+        let mut layout = Layout::default();
+        for (key, value) in table.iter() {
+            let here = value.span().start;
+            match key.get_ref().as_ref() {
+                "pivot" => layout.pivot = Some(self.string(value.get_ref(), "pivot", here)?),
+                "show" => {
+                    layout.show = self.strings(value.get_ref(), "show", here)?;
+                    for name in &layout.show {
+                        if !crate::analysis::metrics::names().any(|known| known == name) {
+                            let near = keys::did_you_mean(name, crate::analysis::metrics::names());
+                            return self.err(here, format!("unknown metric {name:?}{near}"));
+                        }
+                    }
+                }
+                name => {
+                    let near = keys::did_you_mean(name, ["pivot", "show"].into_iter());
+                    return self.err(key.span().start, format!("unknown key {name:?} in [table]{near}"));
+                }
+            }
+        }
+        Ok(layout)
+    }
+}
+
+fn assertable() -> impl Iterator<Item = &'static str> {
+    crate::analysis::metrics::names().chain(["winners", "error"])
+}
+
+/// `events` and `workers` name a setting as well as a fact: there they select.
+fn is_assertable(name: &str) -> bool {
+    keys::find(name).is_none() && assertable().any(|known| known == name)
+}
