@@ -211,7 +211,7 @@ impl Reader<'_> {
                 "show" => {
                     layout.show = self.strings(value.get_ref(), "show", here)?;
                     for name in &layout.show {
-                        if !crate::analysis::metrics::names().any(|known| known == name) {
+                        if crate::analysis::metrics::column(name).is_none() {
                             let near = keys::did_you_mean(name, crate::analysis::metrics::names());
                             return self.err(here, format!("unknown metric {name:?}{near}"));
                         }

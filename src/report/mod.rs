@@ -11,6 +11,8 @@ mod json;
 mod markdown;
 mod table;
 
+pub use table::wrapped;
+
 /// How a report may look.
 #[derive(Clone, Copy, Debug)]
 pub struct Style {
