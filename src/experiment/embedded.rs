@@ -14,7 +14,7 @@ macro_rules! embed {
     };
 }
 
-embed!["01-herd.toml"];
+embed!["01-herd.toml", "02-growth.toml", "03-hidden.toml", "04-balance.toml", "05-burst.toml"];
 
 /// Parses the embedded experiment of that name.
 pub fn find(name: &str) -> Option<Result<Experiment, ExperimentError>> {
