@@ -32,14 +32,15 @@ pub fn run(args: &ExplainArgs) -> Result<Exit, Failure> {
             }
         }
         writeln!(out, "\nWhat is expected\n")?;
-        for (rule, rows) in rules(&cells) {
-            indented(out, 2, &format!("{}: {} is {}", rows.join(", "), rule.metric, expected(&rule.rule, None)))?;
-            indented(out, 6, &rule.source)?;
+        for (whom, source, rules) in rules(&cells) {
+            indented(out, 2, &format!("{whom}: {}", rules.join(", ")))?;
+            indented(out, 6, source)?;
         }
         writeln!(out, "\nThe columns\n")?;
-        let shown = match experiment.layout.show.is_empty() {
-            true => PLAIN.map(String::from).to_vec(),
-            false => experiment.layout.show.clone(),
+        let shown = match (experiment.layout.show.as_slice(), &experiment.layout.pivot) {
+            ([], Some(_)) => vec![PLAIN[0].to_owned()],
+            ([], None) => PLAIN.map(String::from).to_vec(),
+            (named, _) => named.to_vec(),
         };
         for name in shown {
             let (about, unit) = metrics::column(&name).expect("checked when the experiment was read");
@@ -50,19 +51,51 @@ pub fn run(args: &ExplainArgs) -> Result<Exit, Failure> {
     Ok(Exit::Pass)
 }
 
-/// Each different expectation once, with the rows it is for.
-fn rules(cells: &[Cell]) -> Vec<(&Expectation, Vec<&str>)> {
-    let mut found: Vec<(&Expectation, Vec<&str>)> = Vec::new();
+/// For whom, the source, and what is said: each different expectation once, with
+/// those of the same cells and source together.
+fn rules(cells: &[Cell]) -> Vec<(String, &str, Vec<String>)> {
+    let mut each: Vec<(&Expectation, Vec<&Cell>)> = Vec::new();
     for cell in cells {
         for e in &cell.expectations {
-            match found.iter_mut().find(|(known, _)| *known == e) {
-                Some((_, rows)) if rows.contains(&cell.row.as_str()) => {}
-                Some((_, rows)) => rows.push(&cell.row),
-                None => found.push((e, vec![&cell.row])),
+            match each.iter_mut().find(|(known, _)| *known == e) {
+                Some((_, members)) => members.push(cell),
+                None => each.push((e, vec![cell])),
             }
         }
     }
+    let mut found: Vec<(String, &str, Vec<String>)> = Vec::new();
+    for (e, members) in each {
+        let (whom, said) = (whom(&members, cells), format!("{} is {}", e.metric, expected(&e.rule, None)));
+        match found.iter_mut().find(|(known, source, _)| *known == whom && *source == e.source) {
+            Some((_, _, rules)) => rules.push(said),
+            None => found.push((whom, &e.source, vec![said])),
+        }
+    }
     found
+}
+
+/// The rows among `members`, and the value of each axis that not all of them have.
+fn whom(members: &[&Cell], all: &[Cell]) -> String {
+    let unique = |values: &mut dyn Iterator<Item = &str>| -> Vec<String> {
+        let mut found: Vec<String> = Vec::new();
+        values.for_each(|v| {
+            if !found.iter().any(|known| known == v) {
+                found.push(v.into());
+            }
+        });
+        found
+    };
+    let mut text = unique(&mut members.iter().map(|cell| cell.row.as_str())).join(", ");
+    for (i, (key, _)) in members[0].axes.iter().enumerate() {
+        let (here, everywhere) = (
+            unique(&mut members.iter().map(|cell| cell.axes[i].1.as_str())),
+            unique(&mut all.iter().map(|cell| cell.axes[i].1.as_str())),
+        );
+        if here.len() < everywhere.len() {
+            text.push_str(&format!(", with {key} = {}", here.join(" or ")));
+        }
+    }
+    text
 }
 
 fn indented(out: &mut dyn Write, by: usize, text: &str) -> io::Result<()> {
