@@ -61,6 +61,9 @@ pub struct RunArgs {
     /// Run every cell K times.
     #[arg(long, default_value_t = 1, value_name = "K", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub repeat: u32,
+    /// Count wakeups with this source instead of the best there is.
+    #[arg(long, value_name = "SOURCE", value_parser = crate::cell::count::NAMES)]
+    pub count_with: Option<String>,
     /// Keep every round of every cell in the result.
     #[arg(long)]
     pub trace: bool,

@@ -12,7 +12,7 @@ use crate::exit::Exit;
 use crate::experiment::{Cell, Experiment};
 use crate::report::{self, Style};
 use crate::results::{CellResult, ExperimentFacts, Results, SCHEMA};
-use crate::runner::{self, Probes, limits::Limits, local::Local};
+use crate::runner::{self, Probes, Wish, limits::Limits, local::Local};
 use crate::{environment, experiment};
 
 /// What `herd` alone runs.
@@ -83,6 +83,7 @@ fn planned(experiments: &[Experiment], sets: &[experiment::cells::Set]) -> Resul
 fn run_cells(cells: &[Cell], args: &RunArgs, local: &mut Local, done: &mut Vec<CellResult>) -> Option<i32> {
     let bar = progress(cells.len() as u64 * u64::from(args.repeat), args.format.quiet);
     let mut probes = Probes::default();
+    let wish = Wish { trace: args.trace, count_with: args.count_with.clone(), timeline: None };
     for repetition in 1..=args.repeat {
         for cell in cells {
             if let Some(signal) = local.stopped() {
@@ -90,7 +91,7 @@ fn run_cells(cells: &[Cell], args: &RunArgs, local: &mut Local, done: &mut Vec<C
                 return Some(signal);
             }
             bar.set_message(cell.id.clone());
-            let mut result = runner::run_cell(cell, local, &mut probes, args.trace);
+            let mut result = runner::run_cell(cell, local, &mut probes, &wish);
             result.repetition = repetition;
             if repetition > 1 {
                 result.id = format!("{}#{repetition}", result.id);
