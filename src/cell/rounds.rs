@@ -86,15 +86,15 @@ impl Stage<'_> {
         let claims = self.barrier(*fired, tally)?;
         let quiet = now_ns();
         let change = self.watch.take(self.ledger).map_err(|e| invalid(e.to_string()))?;
-        if let (Some(event), Some((_, first))) = (self.plan.timeline, tally.open.first()) {
-            if (*fired - batch..*fired).contains(&event) {
-                tally.timeline = Some(Timeline {
-                    event,
-                    fire_returned_ns: fire_returned - first,
-                    quiet_ns: quiet - first,
-                    lanes: self.watch.lanes(self.ledger, *first),
-                });
-            }
+        if let (Some(event), Some((_, first))) = (self.plan.timeline, tally.open.first())
+            && (*fired - batch..*fired).contains(&event)
+        {
+            tally.timeline = Some(Timeline {
+                event,
+                fire_returned_ns: fire_returned - first,
+                quiet_ns: quiet - first,
+                lanes: self.watch.lanes(self.ledger, *first),
+            });
         }
         tally.dsleeps = tally.dsleeps.zip(change.dsleeps).map(|(sum, more)| sum + more);
         let before = tally.winners_total();
