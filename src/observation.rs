@@ -19,7 +19,12 @@ pub enum End {
         workers: Vec<String>,
     },
     /// Something could not be measured.
-    Invalid { reason: String },
+    Invalid {
+        reason: String,
+        /// The machine was too slow this once; another try may do.
+        #[serde(default)]
+        again: bool,
+    },
     /// Somebody asked us to stop.
     Interrupted,
 }
@@ -51,6 +56,35 @@ pub struct Round {
     pub wakeups: u64,
     pub returns: u64,
     pub claims: u64,
+}
+
+/// What one worker did after one event; times in nanoseconds after it was fired.
+/// `None` is "did not happen" or "this source cannot tell".
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Lane {
+    pub worker: u32,
+    /// The kernel made it runnable (sched_waking), on behalf of this thread, on this CPU.
+    pub woken_ns: Option<u64>,
+    pub waker: Option<u32>,
+    pub waker_cpu: Option<u32>,
+    /// It got a CPU.
+    pub running_ns: Option<u64>,
+    pub cpu: Option<u32>,
+    pub returned_ns: Option<u64>,
+    pub claimed_ns: Option<u64>,
+    /// It left the CPU for the last time.
+    pub asleep_ns: Option<u64>,
+}
+
+/// One event drawn out: from fire to quiet.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Timeline {
+    /// Counted from 0.
+    pub event: u64,
+    /// When the call that made the event returned, and when everybody was seen asleep.
+    pub fire_returned_ns: u64,
+    pub quiet_ns: u64,
+    pub lanes: Vec<Lane>,
 }
 
 /// A latency distribution in nanoseconds.
@@ -93,6 +127,15 @@ pub struct Observation {
     pub elapsed_ns: u64,
     /// Time spent in barriers after the last claim was seen.
     pub quiet_ns: u64,
+    /// Uninterruptible sleeps of all workers that are not among the wakeups of
+    /// the rounds, where the source can tell.
+    #[serde(default)]
+    pub dsleeps: Option<u64>,
+    /// Why better sources of counts could not be had.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources_refused: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeline: Option<Timeline>,
     /// Things worth knowing that do not spoil the counts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
@@ -115,6 +158,9 @@ impl Observation {
             claim_latency: Latency::default(),
             elapsed_ns: 0,
             quiet_ns: 0,
+            dsleeps: None,
+            sources_refused: Vec::new(),
+            timeline: None,
             warnings: Vec::new(),
         }
     }

@@ -41,7 +41,7 @@ impl Facts<'_> {
     }
 
     fn wakeups(&self) -> u64 {
-        self.seen.total(|w| w.wakeups)
+        self.seen.wakeups_per_round.iter().map(|(count, rounds)| count * rounds).sum()
     }
 
     fn useful_returns(&self) -> u64 {
@@ -147,7 +147,7 @@ pub const METRICS: &[Metric] = &[
         |f| { f.per_event(f.seen.total(|w| w.errors.get("EAGAIN").copied().unwrap_or(0))) }
     ),
     metric!("dsleeps", "sleeps", "uninterruptible sleeps among the wakeups, where the source can tell", |f| {
-        f.seen.workers.iter().map(|w| w.dsleeps).sum::<Option<u64>>().map(|n| n as f64)
+        f.seen.dsleeps.map(|n| n as f64)
     }),
     metric!("max_share", "part of the claims", "claims of the busiest worker", |f| {
         let largest = f.shares().into_iter().max()?;

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use nix::unistd::{Pid, setpgid};
 
-use super::contract::SetupError;
+use super::contract::{Injector, SetupError};
+use super::count::Counter;
 use super::crew::{Crew, CrewError, Kit, pin_to};
 use super::ledger::Ledger;
 use super::plan::Plan;
@@ -18,9 +19,6 @@ use crate::experiment::Settings;
 use crate::observation::{End, Observation, WorkerFacts};
 use crate::sys;
 use crate::{load, object, wait};
-
-/// Where the wakeups come from when nothing better is to be had.
-pub const PROC_SOURCE: &str = "voluntary_ctxt_switches";
 
 /// Entry of `herd __cell`: plan on stdin, one JSON line on stdout.
 pub fn main() -> io::Result<()> {
@@ -69,7 +67,14 @@ fn attempt(plan: &Plan) -> Result<Observation, End> {
     let per_round = if backlog { settings.events.min(1 << 16) } else { batch };
     let ledger =
         Ledger::new(settings.workers, per_round).map_err(|e| invalid(format!("cannot map the ledger: {e}")))?;
-    let kit = Kit { settings, ledger: &ledger, door: opened.door.as_ref(), shared: &shared, cpus: &cpus };
+    let kit = Kit {
+        settings,
+        ledger: &ledger,
+        door: opened.door.as_ref(),
+        shared: &shared,
+        cpus: &cpus,
+        coordinator: std::process::id(),
+    };
     let crew_end = |error| match error {
         CrewError::Refused { worker, error } => refusal(Some(worker), &error, settings),
         CrewError::Broken(reason) => invalid(reason),
@@ -81,8 +86,11 @@ fn attempt(plan: &Plan) -> Result<Observation, End> {
     pin_to(*cpus.last().expect("a process has a CPU")).map_err(|e| invalid(format!("cannot pin the injector: {e}")))?;
     let limit = Duration::from_millis(settings.limit_ms.max(2000));
     let tasks = crew.line_up(&kit, limit).map_err(crew_end)?;
-    let mut watch = Watch::new(&ledger, tasks).map_err(|e| invalid(e.to_string()))?;
-    measure(plan, &ledger, &crew, &mut watch, opened.injector.as_mut()).map_err(|e| invalid(e.to_string()))
+    let comm = super::crew::comm(std::process::id());
+    let (counter, refused) = Counter::open(plan.count_with.as_deref(), &comm, &tasks).map_err(invalid)?;
+    let mut watch = Watch::new(&ledger, tasks, counter).map_err(|e| invalid(e.to_string()))?;
+    let found = measure(plan, &ledger, &crew, &mut watch, opened.injector.as_mut());
+    found.map(|found| Observation { sources_refused: refused, ..found }).map_err(|e| invalid(e.to_string()))
 }
 
 fn measure(
@@ -90,32 +98,59 @@ fn measure(
     ledger: &Ledger,
     crew: &Crew,
     watch: &mut Watch,
-    injector: &mut dyn super::contract::Injector,
+    injector: &mut dyn Injector,
 ) -> io::Result<Observation> {
     let (switches, runs) = (watch.switches()?, watch.runs()?);
-    let mut found = Stage { settings: &plan.settings, trace: plan.trace, ledger, crew, watch, injector }.run();
-    found.count_source = PROC_SOURCE.into();
+    let mut found = Stage { plan, ledger, crew, watch: &mut *watch, injector }.run();
+    found.count_source = watch.counter().name().into();
     // A dead worker has no files any more; its cell is invalid already.
-    if let (Ok(switches_now), Ok(runs_now)) = (watch.switches(), watch.runs()) {
-        for (i, slot) in ledger.slots().enumerate() {
-            let own_sleeps = slot.own_sleeps();
-            let sleeps = switches_now[i].voluntary - switches[i].voluntary;
-            found.workers.push(WorkerFacts {
-                wakeups: sleeps.saturating_sub(own_sleeps),
-                dsleeps: None,
-                returns: slot.returns(),
-                claims: slot.claims(),
-                empty_returns: slot.empty_returns(),
-                errors: slot.errors().collect(),
-                own_sleeps,
-                involuntary_switches: switches_now[i].involuntary - switches[i].involuntary,
-                cpu_ns: runs_now[i].cpu_ns - runs[i].cpu_ns,
-                objects: slot.objects(),
-            });
-        }
+    let (Ok(switches_now), Ok(runs_now)) = (watch.switches(), watch.runs()) else {
+        return Ok(found);
+    };
+    let mut slept = Vec::new();
+    for (i, (slot, sleeps)) in ledger.slots().zip(watch.sleeps()).enumerate() {
+        let own_sleeps = slot.own_sleeps();
+        slept.push(switches_now[i].voluntary - switches[i].voluntary);
+        found.workers.push(WorkerFacts {
+            wakeups: sleeps.wakeups.saturating_sub(watch.counter().holds(own_sleeps)),
+            dsleeps: sleeps.dsleeps,
+            returns: slot.returns(),
+            claims: slot.claims(),
+            empty_returns: slot.empty_returns(),
+            errors: slot.errors().collect(),
+            own_sleeps,
+            involuntary_switches: switches_now[i].involuntary - switches[i].involuntary,
+            cpu_ns: runs_now[i].cpu_ns - runs[i].cpu_ns,
+            objects: slot.objects(),
+        });
+    }
+    let complete = found.end == End::Complete;
+    if let Some(reason) = watch.counter().lost().or_else(|| disagreement(&found, &slept)).filter(|_| complete) {
+        found.end = End::Invalid { reason, again: false };
     }
     found.stranded = injector.left()?;
     Ok(found)
+}
+
+/// Holds the counts against voluntary_ctxt_switches, which the kernel keeps in
+/// quite another place: sleeps of either kind must add up to it, per worker
+/// where the source knows workers. `slept` is that figure of each worker.
+fn disagreement(found: &Observation, slept: &[u64]) -> Option<String> {
+    let whole = |worker: &WorkerFacts| worker.wakeups + worker.own_sleeps + worker.dsleeps.unwrap_or(0);
+    match found.count_source.as_str() {
+        "ledger" => None,
+        "perf" => {
+            let rounds: u64 = found.wakeups_per_round.iter().map(|(count, rounds)| count * rounds).sum();
+            let sum = rounds + found.dsleeps.unwrap_or(0) + found.total(|w| w.own_sleeps);
+            let want: u64 = slept.iter().sum();
+            (sum != want).then(|| format!("perf counted {sum} sleeps, /proc {want}"))
+        }
+        source => {
+            let off = found.workers.iter().zip(slept).position(|(worker, slept)| whole(worker) != *slept)?;
+            let sum = whole(&found.workers[off]);
+            Some(format!("worker {off}: {source} counted {sum} sleeps, /proc at the end {}", slept[off]))
+        }
+    }
 }
 
 fn needs_share(settings: &Settings) -> bool {
@@ -132,7 +167,7 @@ fn refusal(worker: Option<u32>, error: &SetupError, settings: &Settings) -> End 
 }
 
 fn invalid(reason: String) -> End {
-    End::Invalid { reason }
+    End::Invalid { reason, again: false }
 }
 
 /// CPUs this process may run on.

@@ -4,6 +4,7 @@
 //! Must never leave one behind: each dies with the coordinator (PDEATHSIG), and
 //! dropping the crew kills and reaps what is left.
 
+use std::ffi::CString;
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -35,6 +36,8 @@ pub struct Kit<'a> {
     pub shared: &'a SharedWait,
     /// The CPUs this cell may use.
     pub cpus: &'a [usize],
+    /// Process id of the coordinator.
+    pub coordinator: u32,
 }
 
 /// Why the workers could not be brought to their waits.
@@ -184,7 +187,7 @@ fn run_threads(kit: &Kit<'_>, first: u32, threads: u32) {
 
 /// Makes room for `descriptors` more before there are threads. A table that
 /// threads share grows under `synchronize_rcu` (fs/file.c, `expand_fdtable`): a
-/// sleep inside accept(2) that looks like the wait and counts as a wakeup.
+/// sleep inside accept(2) that counts as a wakeup where D is not told from S.
 fn widen_descriptor_table(descriptors: u32) {
     let Ok(any) = std::fs::File::open("/dev/null") else {
         return;
@@ -196,8 +199,17 @@ fn widen_descriptor_table(descriptors: u32) {
     }
 }
 
+/// The name of every worker thread of the cell with that coordinator. A source
+/// that filters by name must see workers only, and only ours.
+pub fn comm(coordinator: u32) -> String {
+    format!("herd-w{coordinator}")
+}
+
 fn run_one(kit: &Kit<'_>, index: u32) {
     let slot = kit.ledger.slot(index);
+    let name = CString::new(comm(kit.coordinator)).expect("no NUL in digits");
+    // Only the perf source needs it, and that one checks its sum.
+    let _ = nix::sys::prctl::set_name(&name);
     if let Err(errno) = pin(kit.settings.affinity, index, kit.cpus) {
         return slot.gone(&SetupError { call: Call::Affinity, errno });
     }

@@ -36,6 +36,8 @@ const GATE: usize = 12;
 const OBJECTS: usize = 13;
 /// One word per entry of [`ERRNOS`], and one for all others.
 const ERRORS: usize = 22;
+const LAST_RETURN: usize = 30;
+const LAST_CLAIM: usize = 31;
 
 /// Errors counted by name.
 const ERRNOS: [Errno; 7] =
@@ -138,7 +140,8 @@ impl Slot<'_> {
         self.words[PHASE].store(1, Release);
     }
 
-    pub fn returned(&self) {
+    pub fn returned(&self, t_return_ns: u64) {
+        self.words[LAST_RETURN].store(t_return_ns, Relaxed);
         self.add(RETURNS);
         self.words[PHASE].store(2, Release);
     }
@@ -149,6 +152,7 @@ impl Slot<'_> {
         record[0].store(t_return_ns, Relaxed);
         record[1].store(t_claim_ns, Relaxed);
         record[2].store(u64::from(claim.tag), Relaxed);
+        self.words[LAST_CLAIM].store(t_claim_ns, Relaxed);
         self.words[HEAD].store(head + 1, Release);
         self.words[CLAIMS].store(self.words[CLAIMS].load(Relaxed) + 1, Release);
     }
@@ -208,6 +212,14 @@ impl<'a> Slot<'a> {
         self.words[CLAIMS].load(Acquire)
     }
 
+    pub fn last_return_ns(&self) -> u64 {
+        self.words[LAST_RETURN].load(Relaxed)
+    }
+
+    pub fn last_claim_ns(&self) -> u64 {
+        self.words[LAST_CLAIM].load(Relaxed)
+    }
+
     pub fn empty_returns(&self) -> u64 {
         self.words[EMPTY_RETURNS].load(Relaxed)
     }
@@ -219,7 +231,7 @@ impl<'a> Slot<'a> {
     /// Failed claims and waits by errno name.
     pub fn errors(&self) -> impl Iterator<Item = (String, u64)> + 'a {
         let names = ERRNOS.iter().map(|e| format!("{e:?}")).chain(["other".to_owned()]);
-        let counts = self.words[ERRORS..].iter().map(|word| word.load(Relaxed));
+        let counts = self.words[ERRORS..LAST_RETURN].iter().map(|word| word.load(Relaxed));
         names.zip(counts).filter(|(_, count)| *count > 0)
     }
 

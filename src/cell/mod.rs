@@ -6,6 +6,7 @@
 
 pub mod contract;
 pub mod coordinator;
+pub mod count;
 pub mod crew;
 pub mod ledger;
 pub mod plan;

@@ -14,5 +14,11 @@ pub struct Plan {
     pub parent: i32,
     /// Keep every round, not only their distribution.
     pub trace: bool,
+    /// Source of the counts; the best there is when absent.
+    #[serde(default)]
+    pub count_with: Option<String>,
+    /// Event whose timeline to keep, counted from 0.
+    #[serde(default)]
+    pub timeline: Option<u64>,
     pub settings: Settings,
 }

@@ -4,18 +4,27 @@
 //! alone is wrong in 16 to 57 % of events, state S alone in up to 0.3 %):
 //!
 //! 1. by its own word in the ledger every worker is about to wait;
-//! 2. /proc/PID/task/TID/syscall shows the expected call on the expected
-//!    descriptor, which the kernel prints only of a task that is off the CPU;
-//! 3. nobody who was awake since the last barrier can have woken somebody
-//!    behind our back. So those who ran are looked at first, twice if there are
-//!    several of them; after that nobody is left to wake anybody, and one look
-//!    at each of the others, with an arrival count that has not moved, is proof.
+//! 2. whoever has run since the last barrier is seen in state S, and in
+//!    /proc/PID/task/TID/syscall in the expected call on the expected descriptor,
+//!    which the kernel prints only of a task that is off the CPU;
+//! 3. whoever has not run since (its arrival count has not moved) still sleeps
+//!    the sleep it was seen in at the last barrier, and state S says that no wake
+//!    is on its way: a woken task reads R from the first moment.
+//!
+//! Those who ran are looked at first, twice if there are several of them, since
+//! only they can wake anybody; after that nobody is left to wake the others, and
+//! one look at each of these is proof.
+//!
+//! Where BPF counts who is awake, 2 and 3 are one memory read: the number is kept
+//! by the kernel at every wake and every switch, and nobody can hide from it.
 
 use std::io;
 
 use super::contract::Asleep;
+use super::count::{Counter, Sleeps};
 use super::ledger::{Ledger, Phase};
 use super::task::{Look, Runs, Switches, Task};
+use crate::observation::Lane;
 
 /// Why it is not quiet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +37,7 @@ pub struct NotYet {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Change {
     pub wakeups: u64,
+    pub dsleeps: Option<u64>,
     pub returns: u64,
 }
 
@@ -36,33 +46,49 @@ struct Watched {
     task: Task,
     expected: Asleep,
     arrivals: Option<u64>,
-    switches: Switches,
+    /// At the first barrier, and at the last one.
+    first: Sleeps,
+    sleeps: Sleeps,
     returns: u64,
     own_sleeps: u64,
     /// Ran since the last barrier, as far as we know by now.
     active: bool,
 }
 
-/// All workers of a cell.
+/// All workers of a cell, and the source that counts their sleeps.
 pub struct Watch {
     workers: Vec<Watched>,
+    counter: Counter,
+    /// For a source that knows only the sum.
+    total: Sleeps,
 }
 
 impl Watch {
     /// Starts watching. Call it with every worker asleep in its wait.
-    pub fn new(ledger: &Ledger, tasks: Vec<Task>) -> io::Result<Watch> {
-        let watched = ledger.slots().zip(tasks).map(|(slot, task)| {
+    pub fn new(ledger: &Ledger, tasks: Vec<Task>, counter: Counter) -> io::Result<Watch> {
+        let watched = ledger.slots().zip(tasks).zip(0..).map(|((slot, task), worker)| {
+            let sleeps = counter.of(worker, ledger, &task)?;
             Ok(Watched {
                 expected: slot.asleep(),
                 arrivals: task.runs()?.map(|runs| runs.arrivals).filter(|n| *n > 0),
-                switches: task.switches()?,
+                first: sleeps,
+                sleeps,
                 returns: slot.returns(),
                 own_sleeps: slot.own_sleeps(),
                 active: false,
                 task,
             })
         });
-        Ok(Watch { workers: watched.collect::<io::Result<_>>()? })
+        Ok(Watch {
+            workers: watched.collect::<io::Result<_>>()?,
+            total: counter.total().transpose()?.unwrap_or_default(),
+            counter,
+        })
+    }
+
+    /// The source of the counts.
+    pub fn counter(&self) -> &Counter {
+        &self.counter
     }
 
     /// One try. `Ok(Ok(..))` only if all slept in their waits at one moment.
@@ -75,28 +101,13 @@ impl Watch {
             }
         }
         let before = ledger_mark(ledger);
-        // Each pass either ends here or finds at least one more active worker.
-        loop {
-            let looks = if self.workers.iter().filter(|w| w.active).count() > 1 { 2 } else { 1 };
-            for _ in 0..looks {
-                for (worker, watched) in self.workers.iter().enumerate().filter(|(_, w)| w.active) {
-                    if let Some(why) = watched.awake()? {
-                        return Ok(not_yet(worker, &why));
-                    }
+        match self.counter.awake() {
+            Some(0) => {}
+            Some(awake) => return Ok(not_yet(0, &format!("{awake} workers are awake"))),
+            None => {
+                if let Some(not_yet) = self.scan()? {
+                    return Ok(Err(not_yet));
                 }
-            }
-            let mut more = false;
-            for (worker, watched) in self.workers.iter_mut().enumerate().filter(|(_, w)| !w.active) {
-                if let Some(why) = watched.awake()? {
-                    return Ok(not_yet(worker, &why));
-                }
-                if watched.moved()? {
-                    watched.active = true;
-                    more = true;
-                }
-            }
-            if !more {
-                break;
             }
         }
         if ledger_mark(ledger) != before {
@@ -105,22 +116,74 @@ impl Watch {
         Ok(Ok(()))
     }
 
-    /// Takes stock at a barrier: what the active workers did since the last one.
+    /// Looks at every worker through /proc; see the top of this file.
+    fn scan(&mut self) -> io::Result<Option<NotYet>> {
+        // Each pass either ends here or finds at least one more active worker.
+        loop {
+            let looks = if self.workers.iter().filter(|w| w.active).count() > 1 { 2 } else { 1 };
+            for _ in 0..looks {
+                for (worker, watched) in self.workers.iter().enumerate().filter(|(_, w)| w.active) {
+                    if let Some(why) = watched.awake()? {
+                        return Ok(Some(NotYet { worker: worker as u32, why }));
+                    }
+                }
+            }
+            let mut more = false;
+            for (worker, watched) in self.workers.iter_mut().enumerate().filter(|(_, w)| !w.active) {
+                if !watched.task.sleeps()? {
+                    return Ok(Some(NotYet { worker: worker as u32, why: "woken".into() }));
+                }
+                if watched.moved()? {
+                    watched.active = true;
+                    more = true;
+                }
+            }
+            if !more {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Takes stock at a barrier: what happened since the last one.
     pub fn take(&mut self, ledger: &Ledger) -> io::Result<Change> {
-        let mut change = Change::default();
-        for (slot, watched) in ledger.slots().zip(&mut self.workers).filter(|(_, w)| w.active) {
-            let switches = watched.task.switches()?;
-            let own_sleeps = slot.own_sleeps() - watched.own_sleeps;
-            let sleeps = switches.voluntary - watched.switches.voluntary;
-            change.wakeups += sleeps.saturating_sub(own_sleeps);
+        let mut change = Change { dsleeps: Some(0), ..Change::default() };
+        let mut own_sleeps = 0;
+        // Reading /proc is dear: only who ran can have slept. The others are cheap.
+        let costly = self.counter.awake().is_none();
+        for (worker, watched) in self.workers.iter_mut().enumerate().filter(|(_, w)| w.active || !costly) {
+            let slot = ledger.slot(worker as u32);
+            let sleeps = self.counter.of(worker as u32, ledger, &watched.task)?;
+            let own = slot.own_sleeps() - watched.own_sleeps;
+            change.wakeups += (sleeps.wakeups - watched.sleeps.wakeups).saturating_sub(self.counter.holds(own));
+            change.dsleeps = change.dsleeps.zip(sleeps.since(watched.sleeps)).map(|(sum, more)| sum + more);
             change.returns += slot.returns() - watched.returns;
-            watched.switches = switches;
+            own_sleeps += own;
+            watched.sleeps = sleeps;
             watched.returns = slot.returns();
             watched.own_sleeps = slot.own_sleeps();
-            watched.arrivals = watched.task.runs()?.map(|runs| runs.arrivals).filter(|n| *n > 0);
+            if costly {
+                watched.arrivals = watched.task.runs()?.map(|runs| runs.arrivals).filter(|n| *n > 0);
+            }
             watched.active = false;
         }
+        if let Some(total) = self.counter.total().transpose()? {
+            change.wakeups = (total.wakeups - self.total.wakeups).saturating_sub(own_sleeps);
+            change.dsleeps = total.since(self.total);
+            self.total = total;
+        }
         Ok(change)
+    }
+
+    /// What each worker slept from the first barrier to the last.
+    pub fn sleeps(&self) -> impl Iterator<Item = Sleeps> {
+        self.workers
+            .iter()
+            .map(|w| Sleeps { wakeups: w.sleeps.wakeups - w.first.wakeups, dsleeps: w.sleeps.since(w.first) })
+    }
+
+    /// What each worker did between `fired_ns` and now, at a barrier.
+    pub fn lanes(&self, ledger: &Ledger, fired_ns: u64) -> Vec<Lane> {
+        (0..self.workers.len() as u32).map(|worker| self.counter.lane(worker, ledger, fired_ns)).collect()
     }
 
     /// Switches of every worker, read afresh.

@@ -9,13 +9,13 @@ use hdrhistogram::Histogram;
 
 use super::contract::Injector;
 use super::crew::{Crew, CrewError};
-use super::ledger::{Ledger, Record};
+use super::ledger::{Ledger, Phase, Record};
+use super::plan::Plan;
 use super::quiet::Watch;
 use super::worker::now_ns;
-use crate::experiment::Settings;
 use crate::experiment::settings::Stranded;
 use crate::load;
-use crate::observation::{End, Latency, Observation, Round};
+use crate::observation::{End, Latency, Observation, Round, Timeline};
 use crate::sys;
 
 /// Winners beyond this many are not listed; the per-worker claims still hold all.
@@ -25,8 +25,7 @@ const TRIES_PER_CHECK: u32 = 64;
 
 /// What the loop needs.
 pub struct Stage<'a> {
-    pub settings: &'a Settings,
-    pub trace: bool,
+    pub plan: &'a Plan,
     pub ledger: &'a Ledger,
     pub crew: &'a Crew,
     pub watch: &'a mut Watch,
@@ -45,18 +44,20 @@ struct Tally {
     /// When each event that nobody has claimed yet was fired, with its tag.
     open: Vec<(u32, u64)>,
     quiet_ns: u64,
+    dsleeps: Option<u64>,
+    timeline: Option<Timeline>,
 }
 
 impl Stage<'_> {
     /// Runs all rounds and describes them; worker facts are filled in later.
     pub fn run(&mut self) -> Observation {
         let started = Instant::now();
-        let load = load::find(&self.settings.load).expect("checked in the plan");
-        let batch = load.batch(self.settings);
+        let load = load::find(&self.plan.settings.load).expect("checked in the plan");
+        let batch = load.batch(&self.plan.settings);
         let mut tally = Tally::new(self.ledger.workers());
         let mut fired = 0;
         let mut end = End::Complete;
-        while fired < self.settings.events {
+        while fired < self.plan.settings.events {
             if sys::signal::termination_asked() {
                 end = End::Interrupted;
                 break;
@@ -81,19 +82,32 @@ impl Stage<'_> {
             *fired += 1;
             tally.open.push((tag, at));
         }
+        let fire_returned = now_ns();
         let claims = self.barrier(*fired, tally)?;
+        let quiet = now_ns();
         let change = self.watch.take(self.ledger).map_err(|e| invalid(e.to_string()))?;
+        if let (Some(event), Some((_, first))) = (self.plan.timeline, tally.open.first())
+            && (*fired - batch..*fired).contains(&event)
+        {
+            tally.timeline = Some(Timeline {
+                event,
+                fire_returned_ns: fire_returned - first,
+                quiet_ns: quiet - first,
+                lanes: self.watch.lanes(self.ledger, *first),
+            });
+        }
+        tally.dsleeps = tally.dsleeps.zip(change.dsleeps).map(|(sum, more)| sum + more);
         let before = tally.winners_total();
         tally.read(self.ledger)?;
         self.injector.retire(claims < *fired);
-        tally.round(change.wakeups, change.returns, tally.winners_total() - before, self.trace);
+        tally.round(change.wakeups, change.returns, tally.winners_total() - before, self.plan.trace);
         Ok(())
     }
 
     /// Waits until all is claimed and everybody sleeps; or, where events may be
     /// left, until everybody sleeps on what is left. Returns the claims so far.
     fn barrier(&mut self, fired: u64, tally: &mut Tally) -> Result<u64, End> {
-        let deadline = Instant::now() + Duration::from_millis(self.settings.limit_ms);
+        let deadline = Instant::now() + Duration::from_millis(self.plan.settings.limit_ms);
         let mut claimed_at = None;
         let mut tries = 0u32;
         let mut why;
@@ -107,7 +121,7 @@ impl Stage<'_> {
                 match self.watch.try_quiet(self.ledger).map_err(|e| self.died(e.to_string()))? {
                     Ok(()) => {
                         let still = self.ledger.claims();
-                        if still == fired || self.settings.stranded == Stranded::Count {
+                        if still == fired || self.plan.settings.stranded == Stranded::Count {
                             tally.quiet_ns += since.elapsed().as_nanos() as u64;
                             return Ok(still);
                         }
@@ -123,7 +137,8 @@ impl Stage<'_> {
                 if quiet {
                     return Err(End::Lost { event: claims, workers: self.watch.describe() });
                 }
-                return Err(invalid(format!("{why} after {} ms", self.settings.limit_ms)));
+                let reason = format!("{why} after {} ms{}", self.plan.settings.limit_ms, self.who_is_busy());
+                return Err(End::Invalid { reason, again: true });
             }
             tries += 1;
             if tries.is_multiple_of(TRIES_PER_CHECK) {
@@ -136,6 +151,13 @@ impl Stage<'_> {
         }
     }
 
+    /// The first worker that is not in its wait by its own word, for a message.
+    fn who_is_busy(&self) -> String {
+        let busy = self.ledger.slots().position(|slot| slot.phase() != Phase::Waiting);
+        let line = busy.and_then(|worker| self.watch.describe().into_iter().nth(worker));
+        line.map_or("; all workers say they wait".into(), |line| format!("; {line}"))
+    }
+
     /// A file of a worker could not be read: say so, or better, that it died.
     fn died(&self, message: String) -> End {
         self.crew.check_alive().map_or_else(stopped, |()| invalid(message))
@@ -143,7 +165,7 @@ impl Stage<'_> {
 }
 
 fn invalid(reason: String) -> End {
-    End::Invalid { reason }
+    End::Invalid { reason, again: false }
 }
 
 fn stopped(error: CrewError) -> End {
@@ -165,6 +187,8 @@ impl Tally {
             seen: vec![0; workers as usize],
             open: Vec::new(),
             quiet_ns: 0,
+            dsleeps: Some(0),
+            timeline: None,
         }
     }
 
@@ -218,5 +242,7 @@ impl Tally {
         found.rounds = self.rounds;
         found.winners = self.winners;
         found.quiet_ns = self.quiet_ns;
+        found.dsleeps = self.dsleeps;
+        found.timeline = self.timeline;
     }
 }

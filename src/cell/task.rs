@@ -74,6 +74,7 @@ pub struct Task {
     pub pid: u32,
     pub tid: u32,
     syscall: Proc,
+    stat: Proc,
     schedstat: Option<Proc>,
     status: Proc,
 }
@@ -85,6 +86,7 @@ impl Task {
             pid,
             tid,
             syscall: Proc::new(pid, tid, "syscall", keep)?,
+            stat: Proc::new(pid, tid, "stat", keep)?,
             // Not there without CONFIG_SCHED_INFO.
             schedstat: Proc::new(pid, tid, "schedstat", keep).ok(),
             status: Proc::new(pid, tid, "status", keep)?,
@@ -93,10 +95,22 @@ impl Task {
 
     /// Whether it sleeps in `expected`. The kernel prints the call only after
     /// `wait_task_inactive` has proved, twice, that the task is off the CPU
-    /// (lib/syscall.c, `task_current_syscall`).
+    /// (lib/syscall.c, `task_current_syscall`). That proof has a hole: a task in
+    /// TASK_WAKING, woken but still on its way to another CPU's run queue, is off
+    /// the CPU too. Its state letter is R, so that is asked as well.
     pub fn look(&self, expected: &Asleep) -> io::Result<Look> {
         let mut buffer = [0; 256];
-        Ok(look_of(self.syscall.read(&mut buffer)?, expected))
+        match look_of(self.syscall.read(&mut buffer)?, expected) {
+            Look::Asleep if !self.sleeps()? => Ok(Look::Running),
+            look => Ok(look),
+        }
+    }
+
+    /// Whether its state is S. Alone this proves nothing of a task that has run:
+    /// the state is set before the task leaves the CPU.
+    pub fn sleeps(&self) -> io::Result<bool> {
+        let mut buffer = [0; 512];
+        Ok(state_of(self.stat.read(&mut buffer)?) == Some('S'))
     }
 
     /// `None` where the kernel does not keep it.

@@ -67,7 +67,7 @@ fn serve(
         slot.waiting();
         let woken = sleeper.wait(sources, &mut ready);
         let t_return = now_ns();
-        slot.returned();
+        slot.returned(t_return);
         let claims = match woken {
             Woken::Claimed(claim) => {
                 slot.claimed(claim, t_return, t_return);

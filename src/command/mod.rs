@@ -2,8 +2,10 @@
 
 pub mod explain;
 pub mod list;
+mod measure;
 pub mod run;
 pub mod show;
+pub mod timeline;
 
 use std::io::{self, Write};
 

@@ -9,7 +9,9 @@ mod csv;
 mod grid;
 mod json;
 mod markdown;
+mod perfetto;
 mod table;
+mod timeline;
 
 pub use table::wrapped;
 
@@ -42,7 +44,8 @@ pub trait Report: Sync {
 }
 
 /// Every format; the first is the default.
-pub const LIST: &[&dyn Report] = &[&table::Table, &json::Json, &csv::Csv, &markdown::Markdown];
+pub const LIST: &[&dyn Report] =
+    &[&table::Table, &json::Json, &csv::Csv, &markdown::Markdown, &timeline::Timeline, &perfetto::Perfetto];
 
 /// The format of that name.
 pub fn find(name: &str) -> Option<&'static dyn Report> {

@@ -17,6 +17,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
+use super::Wish;
 use crate::cell::Plan;
 use crate::cell::plan::COMMAND;
 use crate::experiment::Settings;
@@ -66,9 +67,15 @@ impl Local {
     }
 
     /// Runs one cell to its end.
-    pub fn observe(&mut self, settings: &Settings, trace: bool) -> Observation {
-        let plan = Plan { parent: std::process::id() as i32, trace, settings: settings.clone() };
-        let invalid = |reason: String| Observation::empty(End::Invalid { reason });
+    pub fn observe(&mut self, settings: &Settings, wish: &Wish) -> Observation {
+        let plan = Plan {
+            parent: std::process::id() as i32,
+            trace: wish.trace,
+            count_with: wish.count_with.clone(),
+            timeline: wish.timeline,
+            settings: settings.clone(),
+        };
+        let invalid = |reason: String| Observation::empty(End::Invalid { reason, again: false });
         let mut child = match start(&plan) {
             Ok(child) => child,
             Err(e) => return invalid(format!("cannot start the cell's process: {e}")),

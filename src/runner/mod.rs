@@ -5,6 +5,7 @@ pub mod limits;
 pub mod local;
 
 use crate::experiment::Cell;
+use crate::observation::{End, Observation};
 use crate::results::CellResult;
 use crate::{analysis, probe};
 use std::collections::HashMap;
@@ -26,14 +27,46 @@ impl Probes {
     }
 }
 
+/// How cells are to be observed, whatever their settings.
+#[derive(Clone, Debug, Default)]
+pub struct Wish {
+    /// Keep every round.
+    pub trace: bool,
+    /// Source of the counts, by name; the best there is when absent.
+    pub count_with: Option<String>,
+    /// Event whose timeline to keep.
+    pub timeline: Option<u64>,
+}
+
+/// How often a cell is run when the machine is too slow for its barriers.
+const TRIES: usize = 3;
+
+/// Runs a cell again when a barrier timed out, and says so in its warnings: on a
+/// starved machine that is no news about the kernel.
+fn observe_patiently(cell: &Cell, local: &mut local::Local, wish: &Wish) -> Observation {
+    let mut timed_out = Vec::new();
+    loop {
+        let mut seen = local.observe(&cell.settings, wish);
+        match &seen.end {
+            End::Invalid { reason, again: true } if timed_out.len() + 1 < TRIES && local.stopped().is_none() => {
+                timed_out.push(format!("{} was run again: {reason}", cell.id));
+            }
+            _ => {
+                seen.warnings.extend(timed_out);
+                return seen;
+            }
+        }
+    }
+}
+
 /// Skips, or runs and judges, one cell.
-pub fn run_cell(cell: &Cell, local: &mut local::Local, probes: &mut Probes, trace: bool) -> CellResult {
+pub fn run_cell(cell: &Cell, local: &mut local::Local, probes: &mut Probes, wish: &Wish) -> CellResult {
     let needs = cell.needs.iter().map(String::as_str);
     let object = crate::object::find(&cell.settings.object).and_then(|object| object.needs());
     if let Some(why) = needs.chain(object).find_map(|need| probes.lacking(need)) {
         return analysis::judge::skip(cell, why);
     }
-    let seen = local.observe(&cell.settings, trace);
+    let seen = observe_patiently(cell, local, wish);
     let lacks: HashMap<String, Option<String>> =
         cell.expectations.iter().flat_map(|e| &e.needs).map(|need| (need.clone(), probes.lacking(need))).collect();
     analysis::judge(cell, seen, |need| lacks.get(need).cloned().flatten())

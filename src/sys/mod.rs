@@ -1,13 +1,21 @@
 //! The only unsafe code: memory shared over fork, fork itself, futexes, signal
-//! handlers and the socket calls that no crate wraps as we need them.
+//! handlers, the counters in the kernel, and the socket calls that no crate wraps
+//! as we need them.
 //!
 //! Everything exported is safe to call. This module imports nothing of ours.
 
 #![allow(unsafe_code)]
 
+pub mod bpf;
+mod bpf_asm;
+mod bpf_call;
+mod bpf_error;
+mod bpf_programs;
 pub mod fork;
 pub mod futex;
+pub mod perf;
 pub mod pollset;
 pub mod shared;
 pub mod signal;
 pub mod socket;
+mod tracepoint;

@@ -1,0 +1,210 @@
+//! Counts the sleeps of watched threads and says how many are awake, with
+//! three BPF programs on the sched tracepoints. No clang, BTF or libbpf.
+//!
+//! It must never change what other tools see (the programs return 1), outlive
+//! its descriptors (nothing is pinned), mount anything, or guess: what it
+//! cannot prove exact it refuses with the reason. Needs Linux 5.5.
+
+use std::fs;
+use std::num::NonZeroUsize;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+
+use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
+
+use super::bpf_call::{self as call, LockedMemoryLimit, MapKind};
+pub use super::bpf_error::BpfError;
+use super::bpf_programs::{self as programs, Maps};
+use super::tracepoint::Tracepoint;
+
+/// `/proc/self/ns/pid` of the initial PID namespace: PROC_PID_INIT_INO, a
+/// constant of the kernel since 3.8.
+const INITIAL_PID_NS: &str = "pid:[4026531836]";
+
+/// What happened to one watched thread since `watch`. Times are
+/// CLOCK_MONOTONIC, 0 for never, and always those of the last occurrence.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct BpfFacts {
+    /// Switch-outs in state S.
+    pub sleeps: u64,
+    /// Switch-outs in any other sleeping state: D, stopped, dead.
+    pub d_sleeps: u64,
+    /// Switch-outs while runnable.
+    pub preempted: u64,
+    pub wakings: u64,
+    pub wakeups: u64,
+    pub t_waking_ns: u64,
+    pub t_wakeup_ns: u64,
+    pub t_switch_in_ns: u64,
+    pub t_switch_out_ns: u64,
+    /// The CPU that woke it.
+    pub cpu_waking: u32,
+    /// The CPU that it ran on.
+    pub cpu_in: u32,
+    /// The thread that was current when it was woken; 0 is the idle task.
+    pub waker: u32,
+}
+
+/// Three loaded and attached programs and the memory they write.
+///
+/// Open it after the workers were forked: a child inherits the descriptors,
+/// and the programs run as long as anybody holds one.
+pub struct BpfCounter {
+    slots: usize,
+    memory: Memory,
+    tids: OwnedFd,
+    programs: Vec<(&'static str, OwnedFd)>,
+    /// Closing an event detaches its program.
+    _events: Vec<OwnedFd>,
+}
+
+impl BpfCounter {
+    pub fn open(slots: usize) -> Result<BpfCounter, BpfError> {
+        refuse_pid_namespace()?;
+        // All three before anything is made: an absent tracefs or a foreign
+        // format is the usual failure.
+        let waking = Tracepoint::sched("sched_waking")?;
+        let wakeup = Tracepoint::sched("sched_wakeup")?;
+        let switch = Tracepoint::sched("sched_switch")?;
+        let entries = u32::try_from(slots + 1).map_err(|_| BpfError::NoSuchSlot(slots, 0))?;
+
+        let _limit = LockedMemoryLimit::lift();
+        let tids = call::create_map(MapKind::Hash, 4, entries)?;
+        let bytes = programs::SLOT_BYTES as u32;
+        let array = call::create_map(MapKind::MappableArray, bytes, entries)?;
+        let maps = Maps { tids: tids.as_raw_fd(), slots: array.as_raw_fd() };
+        let plan = [
+            (&waking, programs::waking(&waking, maps)?),
+            (&wakeup, programs::wakeup(&wakeup, maps)?),
+            (&switch, programs::switch(&switch, maps)?),
+        ];
+        let memory = Memory::map(&array, slots + 1)?;
+        let mut programs = Vec::new();
+        for (tracepoint, code) in &plan {
+            programs.push((tracepoint.name, call::load(tracepoint.name, code)?));
+        }
+        let mut events = Vec::new();
+        for ((tracepoint, _), (_, program)) in plan.iter().zip(&programs) {
+            events.push(call::attach(tracepoint, program)?);
+        }
+        Ok(BpfCounter { slots, memory, tids, programs, _events: events })
+    }
+
+    /// Starts watching thread `tid`, which sleeps and is not being woken: it
+    /// counts as asleep from here. A slot is used once.
+    ///
+    /// Watch all threads before the first event. This call keeps BPF programs
+    /// off its CPU for a moment (bpf_disable_instrumentation), so a wake of
+    /// another watched thread could be lost meanwhile.
+    pub fn watch(&mut self, slot: usize, tid: u32) -> Result<(), BpfError> {
+        if slot >= self.slots {
+            return Err(BpfError::NoSuchSlot(slot, self.slots));
+        }
+        let index = (slot + 1) as u32;
+        call::insert(&self.tids, tid, index).map_err(|e| BpfError::Watch(tid, e))
+    }
+
+    /// How many watched threads are awake, wakes on their way included. 0 is
+    /// the proof that all sleep. A number above the threads watched means that
+    /// an event was lost: it never returns to 0, and the counts are void.
+    pub fn awake(&self) -> u64 {
+        let total = self.memory.u64(programs::TOTAL_INDEX, programs::TOTAL).load(Ordering::Relaxed);
+        // Relaxed loads are all that read-only memory allows; the fence keeps
+        // later reads of facts behind this one.
+        fence(Ordering::Acquire);
+        total
+    }
+
+    /// The facts of one slot, one load each: a consistent set only while its
+    /// thread sleeps.
+    pub fn facts(&self, slot: usize) -> BpfFacts {
+        assert!(slot < self.slots, "slot index checked in plan");
+        let long = |offset| self.memory.u64(slot + 1, offset).load(Ordering::Relaxed);
+        let short = |offset| self.memory.u32(slot + 1, offset).load(Ordering::Relaxed);
+        BpfFacts {
+            sleeps: long(programs::SLEEPS),
+            d_sleeps: long(programs::D_SLEEPS),
+            preempted: long(programs::PREEMPTED),
+            wakings: long(programs::WAKINGS),
+            wakeups: long(programs::WAKEUPS),
+            t_waking_ns: long(programs::T_WAKING),
+            t_wakeup_ns: long(programs::T_WAKEUP),
+            t_switch_in_ns: long(programs::T_SWITCH_IN),
+            t_switch_out_ns: long(programs::T_SWITCH_OUT),
+            cpu_waking: short(programs::CPU_WAKING),
+            cpu_in: short(programs::CPU_IN),
+            waker: short(programs::WAKER),
+        }
+    }
+
+    /// How often the kernel skipped one of our programs since `open`, because
+    /// another BPF program or map call was active on that CPU. Not 0 makes the
+    /// counts invalid. Linux before 5.12 does not say; before 6.7 it says 0
+    /// whatever happens, and only `awake` that stays off 0 tells.
+    pub fn missed(&self) -> Result<u64, BpfError> {
+        let mut sum = 0;
+        for (name, program) in &self.programs {
+            sum += call::recursion_misses(name, program)?;
+        }
+        Ok(sum)
+    }
+}
+
+/// Thread ids in tracepoints are those of the initial namespace. In another
+/// one ours would match nobody, or strangers.
+fn refuse_pid_namespace() -> Result<(), BpfError> {
+    // NSpid in /proc/self/status would not do: a container's own /proc shows
+    // one number there as well.
+    let link = "/proc/self/ns/pid";
+    let found = fs::read_link(link).map_err(|e| BpfError::NoProc(link, e))?;
+    if found.as_os_str() == INITIAL_PID_NS {
+        return Ok(());
+    }
+    Err(BpfError::PidNamespace(found.display().to_string()))
+}
+
+/// The array that the programs write, as read-only memory.
+struct Memory {
+    start: NonNull<libc::c_void>,
+    elements: usize,
+}
+
+impl Memory {
+    fn map(array: &OwnedFd, elements: usize) -> Result<Memory, BpfError> {
+        let length =
+            NonZeroUsize::new(elements * programs::SLOT_BYTES).expect("there is always the element of the total");
+        // SAFETY: a new mapping at an address of the kernel's choice touches
+        // no memory of ours.
+        let start = unsafe { mmap(None, length, ProtFlags::PROT_READ, MapFlags::MAP_SHARED, array.as_fd(), 0) };
+        let start = start.map_err(|e| BpfError::Mmap(e.into()))?;
+        Ok(Memory { start, elements })
+    }
+
+    fn u64(&self, element: usize, offset: usize) -> &AtomicU64 {
+        // SAFETY: `at` checks that the word lies in the mapping, which lives
+        // as long as self; elements are 128 bytes and offsets of longs are
+        // multiples of 8, so it is aligned. The kernel writes it at any time,
+        // always as a whole word, and we only load: the page is read-only.
+        unsafe { AtomicU64::from_ptr(self.at(element, offset).cast()) }
+    }
+
+    fn u32(&self, element: usize, offset: usize) -> &AtomicU32 {
+        // SAFETY: as for u64, with multiples of 4.
+        unsafe { AtomicU32::from_ptr(self.at(element, offset).cast()) }
+    }
+
+    fn at(&self, element: usize, offset: usize) -> *mut u8 {
+        assert!(element < self.elements && offset < programs::SLOT_BYTES);
+        let start = self.start.as_ptr().cast::<u8>();
+        start.wrapping_add(element * programs::SLOT_BYTES + offset)
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        // SAFETY: this range was mapped by `map` and is unmapped only here; all
+        // references into it borrow self.
+        let _ = unsafe { munmap(self.start, self.elements * programs::SLOT_BYTES) };
+    }
+}
