@@ -124,9 +124,17 @@ fn measure(
             objects: slot.objects(),
         });
     }
-    let complete = found.end == End::Complete;
-    if let Some(reason) = watch.counter().lost().or_else(|| disagreement(&found, &slept)).filter(|_| complete) {
-        found.end = End::Invalid { reason, again: false };
+    if found.end == End::Complete {
+        let missed = watch.counter().missed();
+        match disagreement(&found, &slept) {
+            Some(reason) => found.end = End::Invalid { reason, again: missed > 0 },
+            // Skipped for a task that is none of ours, or the sums would differ.
+            None if missed > 0 => found.warnings.push(format!(
+                "the kernel skipped {missed} runs of the BPF programs (another user of BPF on this machine); \
+                 none was of a worker: sleeps equal voluntary_ctxt_switches for each of them"
+            )),
+            None => {}
+        }
     }
     found.stranded = injector.left()?;
     Ok(found)

@@ -154,16 +154,12 @@ impl Counter {
         lane
     }
 
-    /// What the kernel did not tell us, if anything: the counts are void then.
-    pub fn lost(&self) -> Option<String> {
-        let Counter::Bpf(counter) = self else {
-            return None;
-        };
-        match counter.missed() {
-            Ok(0) => None,
-            Ok(missed) => Some(format!("{missed} runs of the BPF programs were skipped by the kernel")),
-            // Too old to say; the comparison with /proc at the end stands in.
-            Err(_) => None,
+    /// Runs of the counting programs that the kernel skipped, because another
+    /// BPF program or map call was active on that CPU. Zero where it is not told.
+    pub fn missed(&self) -> u64 {
+        match self {
+            Counter::Bpf(counter) => counter.missed().unwrap_or(0),
+            _ => 0,
         }
     }
 }
