@@ -4,7 +4,7 @@ CARGO ?= cargo
 HERD = $(CARGO) run --quiet --release --
 
 .DEFAULT_GOAL := help
-.PHONY: help build herd test check explain run list clean cargo
+.PHONY: help build herd test check bench explain run list clean cargo
 
 ## make help            these lines
 help:
@@ -28,6 +28,10 @@ check: cargo
 	$(CARGO) clippy --all-targets -- -D warnings
 	$(CARGO) test
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps
+
+## make bench           speed, exactness and size, with bounds (minutes; QUICK=1: seconds)
+bench: build
+	$(CARGO) bench --bench lab -- $(if $(QUICK),--quick)
 
 ## make explain X=herd  the lesson behind an experiment
 explain: build
