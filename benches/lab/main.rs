@@ -148,7 +148,7 @@ fn exact(bench: &mut Bench) {
 fn fast(bench: &mut Bench) {
     let (turns, events) = bench.choose((7, 500), (41, 1_000));
     println!("Fast: connections per second, {turns} turns of {events}, one after the other");
-    println!("  bare: a thread connects, a thread sleeps in accept; next when it has accepted");
+    println!("  bare: a thread connects, one sleeps in accept; next when it has accepted; same CPU");
     println!("  herd: 8 processes sleep in accept; next when all are seen asleep again");
     let plan = settings(&["kind=block"], 8, events);
     let (mut bare, mut best, mut proc) = (Vec::new(), Vec::new(), Vec::new());
