@@ -124,6 +124,13 @@ impl Counter {
         })
     }
 
+    /// What [`Counter::of`] would read from a status file after one more sleep;
+    /// `None` for sources that are cheaper to read.
+    pub fn after_one_sleep(&self, before: Sleeps) -> Option<Sleeps> {
+        let file = matches!(self, Counter::Perf(_) | Counter::Proc);
+        file.then_some(Sleeps { wakeups: before.wakeups + 1, ..before })
+    }
+
     /// How many of `own` sleeps of the lab itself are among the wakeups.
     pub fn holds(&self, own: u64) -> u64 {
         if matches!(self, Counter::Ledger) { 0 } else { own }
