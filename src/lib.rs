@@ -9,6 +9,7 @@
 
 pub mod analysis;
 pub mod cell;
+pub mod cgroup;
 pub mod cli;
 pub mod command;
 pub mod environment;
