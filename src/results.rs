@@ -118,6 +118,17 @@ pub struct Environment {
     pub clock_source: String,
     pub virtualisation: String,
     pub load_average: String,
+    /// CPUs that receive packet steering spreads loopback to, as a mask.
+    pub rps_lo: String,
+    pub threaded_lo: String,
+    pub realtime: bool,
+    pub backlog_threads: bool,
+    pub busy_poll: String,
+    pub busy_read: String,
+    pub tcp_syncookies: String,
+    /// What of all this may change counts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     pub user_id: u32,
     pub libc: String,
     pub started: String,
