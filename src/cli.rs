@@ -40,6 +40,13 @@ pub enum Command {
     /// Show a stored result in any format.
     #[command(after_help = "Example:\n  herd show results/herd-1764000000.json --format csv")]
     Show(ShowArgs),
+    /// What this machine can do and measure, and what would disturb it.
+    ///
+    /// Tries every kernel feature, counts real events with every counting source,
+    /// and looks at limits and settings. Exit code: 0 if wakeups can be counted, 3
+    /// if not.
+    #[command(after_help = "Example:\n  herd doctor --format json")]
+    Doctor(DoctorArgs),
     /// Runs one cell; the lab starts itself this way.
     #[command(name = crate::cell::plan::COMMAND, hide = true)]
     Cell,
@@ -118,4 +125,11 @@ pub struct ShowArgs {
     pub file: PathBuf,
     #[command(flatten)]
     pub format: FormatArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// How to show it.
+    #[arg(long, short, default_value = "table", value_parser = ["table", "json"])]
+    pub format: String,
 }

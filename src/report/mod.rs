@@ -5,6 +5,7 @@ use std::io::{self, Write};
 
 use crate::results::Results;
 
+pub mod checkup;
 mod csv;
 mod grid;
 mod json;
