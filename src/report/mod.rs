@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use crate::results::Results;
 
 pub mod checkup;
+pub mod comparison;
 mod csv;
 mod grid;
 mod json;
