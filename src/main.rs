@@ -28,6 +28,7 @@ fn main() -> ExitCode {
         Some(Command::Show(args)) => command::show::run(&args),
         Some(Command::Compare(args)) => command::compare::run(&args),
         Some(Command::Doctor(args)) => command::doctor::run(&args),
+        Some(Command::Timeline(args)) => command::timeline::run(&args),
         Some(Command::Cell) => match herd::cell::coordinator::main() {
             Ok(()) => Ok(Exit::Pass),
             Err(e) => Err(Failure::machine(format!("cell: {e}"))),

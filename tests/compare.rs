@@ -42,11 +42,12 @@ fn woken(results: &mut Results, name: &str, rounds: &[(u64, u64)]) {
     let source = cell(results, name).count_source.clone();
     let seen = seen(results, name);
     seen.wakeups_per_round = rounds.iter().copied().collect();
-    let total: u64 = rounds.iter().map(|(count, number)| count * number).sum();
-    seen.workers.iter_mut().for_each(|w| w.wakeups = 0);
-    seen.workers[0].wakeups = total;
     seen.count_source = source;
-    judge(cell(results, name));
+    let total: u64 = rounds.iter().map(|(count, number)| count * number).sum();
+    let cell = cell(results, name);
+    cell.workers.iter_mut().for_each(|w| w.wakeups = 0);
+    cell.workers[0].wakeups = total;
+    judge(cell);
 }
 
 fn judge(cell: &mut CellResult) {
@@ -60,7 +61,7 @@ fn judge(cell: &mut CellResult) {
         expectations: cell.rules.clone(),
     };
     let repetition = cell.repetition;
-    *cell = herd::analysis::judge(&again, cell.observation.clone().unwrap(), |_| None);
+    *cell = herd::analysis::judge(&again, cell.whole_observation().unwrap(), |_| None);
     cell.repetition = repetition;
 }
 
@@ -209,11 +210,11 @@ fn the_order_is_compared_by_kind() {
 #[test]
 fn a_rule_about_the_order_is_judged_by_its_verdict() {
     let new = changed(|r| {
-        let seen = seen(r, "accept");
-        seen.winners = vec![0; 23];
-        seen.workers.iter_mut().for_each(|w| w.claims = 0);
-        seen.workers[0].claims = 23;
-        judge(cell(r, "accept"));
+        seen(r, "accept").winners = vec![0; 23];
+        let cell = cell(r, "accept");
+        cell.workers.iter_mut().for_each(|w| w.claims = 0);
+        cell.workers[0].claims = 23;
+        judge(cell);
     });
     let lines = said(&compared(&sample(), &new));
     assert_eq!(lines.len(), 1, "{lines:?}");

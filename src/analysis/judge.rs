@@ -12,7 +12,7 @@ use crate::observation::{End, Observation};
 use crate::results::{CellResult, Judged, Verdict};
 
 /// Judges a cell that ran. `lacks` says why a probe failed, by probe name.
-pub fn judge(cell: &Cell, seen: Observation, lacks: impl Fn(&str) -> Option<String>) -> CellResult {
+pub fn judge(cell: &Cell, mut seen: Observation, lacks: impl Fn(&str) -> Option<String>) -> CellResult {
     let facts = Facts { seen: &seen, settings: &cell.settings };
     let (mut verdict, mut reason) = hard_checks(&facts, &cell.expectations);
     let mut expectations = Vec::new();
@@ -38,6 +38,7 @@ pub fn judge(cell: &Cell, seen: Observation, lacks: impl Fn(&str) -> Option<Stri
         metrics: metrics::all(&facts),
         winners: winners::pattern(&seen.winners, cell.settings.workers),
         count_source: seen.count_source.clone(),
+        workers: std::mem::take(&mut seen.workers),
         expectations,
         verdict,
         reason,
@@ -65,6 +66,7 @@ fn unrun(cell: &Cell) -> CellResult {
         repetition: 1,
         settings: cell.settings.clone(),
         count_source: String::new(),
+        workers: Vec::new(),
         metrics: Default::default(),
         winners: String::new(),
         expectations: Vec::new(),

@@ -4,8 +4,10 @@ pub mod compare;
 pub mod doctor;
 pub mod explain;
 pub mod list;
+mod measure;
 pub mod run;
 pub mod show;
+pub mod timeline;
 
 use std::io::{self, Write};
 

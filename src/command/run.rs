@@ -1,18 +1,17 @@
 //! `herd run`: experiments in, results out.
 
 use std::fs::File;
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-
+use super::measure::measure;
 use super::{Failure, load, print};
 use crate::cli::{FormatArgs, RunArgs};
 use crate::exit::Exit;
 use crate::experiment::{Cell, Experiment};
 use crate::report::{self, Style};
-use crate::results::{CellResult, ExperimentFacts, Results, SCHEMA};
-use crate::runner::{self, Probes, Wish, limits::Limits, local::Local};
+use crate::results::Results;
+use crate::runner::{Wish, limits::Limits};
 use crate::{environment, experiment};
 
 /// What `herd` alone runs.
@@ -23,17 +22,8 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let cells = planned(&experiments, &args.sets)?;
     // Opened before the run: a result that cannot be kept is found now.
     let mut store = args.output.as_deref().map(|dir| Store::open(dir, &experiments)).transpose()?;
-    let mut local = Local::new().map_err(|e| Failure::machine(format!("cannot take over signals: {e}")))?;
-    let mut results = Results {
-        schema: SCHEMA,
-        herd: env!("CARGO_PKG_VERSION").into(),
-        environment: environment::read(),
-        experiments: experiments.iter().map(ExperimentFacts::from).collect(),
-        cells: Vec::new(),
-        interrupted: false,
-    };
-    let stopped = run_cells(&cells, args, &mut local, &mut results.cells);
-    results.interrupted = stopped.is_some();
+    let wish = Wish { trace: args.trace, count_with: args.count_with.clone(), timeline: None };
+    let (results, stopped) = measure(&experiments, &cells, args.repeat, &wish, args.format.quiet)?;
     if let Some(store) = &mut store {
         store.write(&results, args.format.quiet)?;
     }
@@ -48,7 +38,7 @@ pub fn show(results: &Results, format: &FormatArgs) -> Result<(), Failure> {
     print(|out| report.write(results, style, out))
 }
 
-fn chosen(names: &[String]) -> Result<Vec<Experiment>, Failure> {
+pub fn chosen(names: &[String]) -> Result<Vec<Experiment>, Failure> {
     let names = match names {
         [] => vec![HEADLINE.to_owned()],
         given => given.to_vec(),
@@ -65,7 +55,7 @@ fn chosen(names: &[String]) -> Result<Vec<Experiment>, Failure> {
 }
 
 /// Every cell of every experiment, none of which would hit a limit.
-fn planned(experiments: &[Experiment], sets: &[experiment::cells::Set]) -> Result<Vec<Cell>, Failure> {
+pub fn planned(experiments: &[Experiment], sets: &[experiment::cells::Set]) -> Result<Vec<Cell>, Failure> {
     let limits = Limits::read();
     let mut cells = Vec::new();
     for experiment in experiments {
@@ -77,43 +67,6 @@ fn planned(experiments: &[Experiment], sets: &[experiment::cells::Set]) -> Resul
         }
     }
     Ok(cells)
-}
-
-/// Runs until the end or a signal, which is returned.
-fn run_cells(cells: &[Cell], args: &RunArgs, local: &mut Local, done: &mut Vec<CellResult>) -> Option<i32> {
-    let bar = progress(cells.len() as u64 * u64::from(args.repeat), args.format.quiet);
-    let mut probes = Probes::default();
-    let wish = Wish { trace: args.trace, count_with: args.count_with.clone(), timeline: None };
-    for repetition in 1..=args.repeat {
-        for cell in cells {
-            if let Some(signal) = local.stopped() {
-                bar.finish_and_clear();
-                return Some(signal);
-            }
-            bar.set_message(cell.id.clone());
-            let mut result = runner::run_cell(cell, local, &mut probes, &wish);
-            result.repetition = repetition;
-            if repetition > 1 {
-                result.id = format!("{}#{repetition}", result.id);
-            }
-            done.push(result);
-            bar.inc(1);
-        }
-    }
-    bar.finish_and_clear();
-    local.stopped()
-}
-
-/// A bar on a terminal, nothing elsewhere. It is drawn between cells only: its
-/// CPU time must not fall into a measurement.
-fn progress(total: u64, quiet: bool) -> ProgressBar {
-    let target = match std::io::stderr().is_terminal() && !quiet {
-        true => ProgressDrawTarget::stderr(),
-        false => ProgressDrawTarget::hidden(),
-    };
-    let bar = ProgressBar::with_draw_target(Some(total), target);
-    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}").expect("a constant template");
-    bar.with_style(style)
 }
 
 /// The file a result is kept in.

@@ -11,7 +11,11 @@ mod csv;
 mod grid;
 mod json;
 mod markdown;
+mod perfetto;
 mod table;
+mod timeline;
+
+pub use table::wrapped;
 
 /// How a report may look.
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +46,8 @@ pub trait Report: Sync {
 }
 
 /// Every format; the first is the default.
-pub const LIST: &[&dyn Report] = &[&table::Table, &json::Json, &csv::Csv, &markdown::Markdown];
+pub const LIST: &[&dyn Report] =
+    &[&table::Table, &json::Json, &csv::Csv, &markdown::Markdown, &timeline::Timeline, &perfetto::Perfetto];
 
 /// The format of that name.
 pub fn find(name: &str) -> Option<&'static dyn Report> {

@@ -180,9 +180,9 @@ fn judged(cell: &CellResult, rule: &Expectation) -> Option<Judged> {
     if let Some(at) = cell.rules.iter().position(same) {
         return cell.expectations.get(at).cloned();
     }
-    let seen = cell.observation.as_ref()?;
+    let seen = cell.whole_observation()?;
     let judgeable = matches!(seen.end, End::Complete | End::Refused { .. });
-    judgeable.then(|| judge::one(rule, &Facts { seen, settings: &cell.settings }))
+    judgeable.then(|| judge::one(rule, &Facts { seen: &seen, settings: &cell.settings }))
 }
 
 fn of_rule(rule: &Expectation, [was, is]: &[Standing; 2]) -> Option<Change> {
