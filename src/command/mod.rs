@@ -1,5 +1,7 @@
 //! The commands. Each parses nothing and judges nothing: it ties the parts.
 
+pub mod compare;
+pub mod doctor;
 pub mod explain;
 pub mod list;
 mod measure;
