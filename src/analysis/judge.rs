@@ -95,9 +95,9 @@ fn hard_checks(facts: &Facts<'_>, expectations: &[Expectation]) -> (Verdict, Str
         End::Complete => {}
         End::Interrupted => return (Verdict::Invalid, "interrupted".into()),
         End::Invalid { reason, .. } => return (Verdict::Invalid, reason.clone()),
-        End::Lost { event, workers } => {
+        End::Lost { event, states } => {
             let reason =
-                format!("event {event} was fired, everybody sleeps and nobody took it; {}", workers.join("; "));
+                format!("event {event} was fired, everybody sleeps and nobody took it; {}", states.join("; "));
             return (Verdict::Fail, reason);
         }
         End::Refused { worker, call, errno } => {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 
-use super::contract::Injector;
+use super::contract::{Injector, SetupError};
 use super::crew::{Crew, CrewError};
 use super::ledger::{Ledger, Phase, Record};
 use super::plan::Plan;
@@ -135,14 +135,14 @@ impl Stage<'_> {
             }
             if Instant::now() > deadline {
                 if quiet {
-                    return Err(End::Lost { event: claims, workers: self.watch.describe() });
+                    return Err(End::Lost { event: claims, states: self.watch.describe() });
                 }
                 let reason = format!("{why} after {} ms{}", self.plan.settings.limit_ms, self.who_is_busy());
                 return Err(End::Invalid { reason, again: true });
             }
             tries += 1;
             if tries.is_multiple_of(TRIES_PER_CHECK) {
-                self.crew.check_alive().map_err(stopped)?;
+                self.check_crew()?;
                 if sys::signal::termination_asked() {
                     return Err(End::Interrupted);
                 }
@@ -160,7 +160,22 @@ impl Stage<'_> {
 
     /// A file of a worker could not be read: say so, or better, that it died.
     fn died(&self, message: String) -> End {
-        self.crew.check_alive().map_or_else(stopped, |()| invalid(message))
+        self.check_crew().map_or_else(|stop| stop, |()| invalid(message))
+    }
+
+    /// Stops when a worker died or gave up; one that gave up says why in the
+    /// ledger before it ends.
+    fn check_crew(&self) -> Result<(), End> {
+        let alive = self.crew.check_alive();
+        if let Some((worker, slot)) = self.ledger.slots().enumerate().find(|(_, slot)| slot.phase() == Phase::Gone) {
+            let SetupError { call, errno } = slot.failure();
+            return Err(End::Refused {
+                worker: Some(worker as u32),
+                call: call.to_string(),
+                errno: format!("{errno:?}"),
+            });
+        }
+        alive.map_err(stopped)
     }
 }
 
