@@ -13,7 +13,8 @@ mod lab;
 /// The only cell of an experiment: `settings` for [defaults], `expects` for one
 /// [[expect]] each.
 fn cell(settings: &str, expects: &[&str]) -> Cell {
-    let mut text = format!("title = \"made up\"\n[defaults]\nworkers = 3\nevents = 6\n{settings}\n");
+    let events = if settings.contains("events") { "" } else { "events = 6" };
+    let mut text = format!("title = \"made up\"\n[defaults]\nworkers = 3\n{events}\n{settings}\n");
     for expect in expects {
         text.push_str(&format!("[[expect]]\n{expect}\n"));
     }
