@@ -60,7 +60,7 @@ fn ipv6() -> Result<(), String> {
         let socket = Socket::new(Domain::IPV6, Type::STREAM, None)?;
         socket.bind(&SocketAddr::from((Ipv6Addr::LOCALHOST, 0)).into())
     };
-    bind().map_err(|e| format!("bind [::1]: {e} (is net.ipv6.conf.lo.disable_ipv6 set?)"))
+    bind().map_err(|e| format!("bind [::1]: {e} (is net.ipv6.conf.lo.disable_ipv6 set, or loopback down?)"))
 }
 
 fn reuseport() -> Result<(), String> {

@@ -279,10 +279,8 @@ fn lacking_features_skip() {
 /// The exit code of a run whose cells have those verdicts.
 #[track_caller]
 fn check_exit(verdicts: &[Verdict], want: Exit, code: u8) {
-    let of = |verdict: &Verdict| CellResult {
-        verdict: *verdict,
-        ..analysis::judge::skip(&cell("", &[]), String::new())
-    };
+    let of =
+        |verdict: &Verdict| CellResult { verdict: *verdict, ..analysis::judge::skip(&cell("", &[]), String::new()) };
     let results = Results {
         schema: SCHEMA,
         herd: "0".into(),

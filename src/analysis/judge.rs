@@ -96,8 +96,7 @@ fn hard_checks(facts: &Facts<'_>, expectations: &[Expectation]) -> (Verdict, Str
         End::Interrupted => return (Verdict::Invalid, "interrupted".into()),
         End::Invalid { reason, .. } => return (Verdict::Invalid, reason.clone()),
         End::Lost { event, states } => {
-            let reason =
-                format!("event {event} was fired, everybody sleeps and nobody took it; {}", states.join("; "));
+            let reason = format!("event {event} was fired, everybody sleeps and nobody took it; {}", states.join("; "));
             return (Verdict::Fail, reason);
         }
         End::Refused { worker, call, errno } => {

@@ -19,11 +19,18 @@ pub mod processes;
 const COMMAND_LIMIT: Duration = Duration::from_secs(60);
 
 /// What a finished command said.
-#[derive(Debug)]
 pub struct Said {
     pub status: ExitStatus,
     pub out: String,
     pub err: String,
+}
+
+impl std::fmt::Debug for Said {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // A document of many workers would bury the message.
+        let cut = |text: &str| text.chars().take(3000).collect::<String>();
+        write!(f, "{}\n--- stdout:\n{}\n--- stderr:\n{}", self.status, cut(&self.out), cut(&self.err))
+    }
 }
 
 impl Said {
