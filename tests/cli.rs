@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 
 use herd::exit::Exit;
-use lab::{Folder, Said, herd, in_repository, names_in, run};
+use lab::{Folder, Running, Said, herd, in_repository, names_in, run};
 use serde_json::Value;
 
 mod lab;
@@ -275,7 +275,7 @@ fn into_head(args: &[&str]) -> (Said, String) {
         .unwrap();
     let pipe = head.stdin.take().unwrap();
     let child = herd(args).stdout(pipe).stderr(Stdio::piped()).spawn().unwrap();
-    let said = lab::finish(child);
+    let said = lab::finish(Running(child));
     let first = String::from_utf8(head.wait_with_output().unwrap().stdout).unwrap();
     (said, first)
 }
@@ -301,7 +301,7 @@ fn a_reader_that_has_had_enough_is_no_failure() {
 fn a_full_disk_is_a_failure_of_the_machine() {
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     let child = herd(["list"]).stdout(full).stderr(Stdio::piped()).spawn().unwrap();
-    lab::finish(child).exits(3).complains(&["cannot write to stdout: No space left"]);
+    lab::finish(Running(child)).exits(3).complains(&["cannot write to stdout: No space left"]);
 }
 
 #[test]
@@ -326,6 +326,6 @@ fn the_headline_fits_80_columns() {
 #[test]
 fn a_cell_process_reads_a_plan_and_nothing_else() {
     let mut child = lab::spawn(herd(["__cell"]).stdin(Stdio::piped()));
-    child.stdin.take().unwrap().write_all(b"no plan").unwrap();
+    child.0.stdin.take().unwrap().write_all(b"no plan").unwrap();
     lab::finish(child).exits(3).complains(&["herd: cell: "]);
 }

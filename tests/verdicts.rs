@@ -155,7 +155,10 @@ fn what_could_not_be_measured_is_invalid() {
     };
     invalid(but(|seen| seen.end = End::Interrupted), "interrupted");
     invalid(Observation::empty(End::Interrupted), "interrupted");
-    invalid(but(|seen| seen.end = End::Invalid { reason: "worker 1 was killed".into() }), "worker 1 was killed");
+    invalid(
+        but(|seen| seen.end = End::Invalid { reason: "worker 1 was killed".into(), again: false }),
+        "worker 1 was killed",
+    );
     invalid(but(|seen| seen.fired = 5), "fired 5 of 6 events");
     invalid(but(|seen| seen.workers[1].wakeups += 1), "the rounds have 6 wakeups, the workers 7");
     invalid(but(|seen| seen.wakeups_per_round = [(1, 5)].into()), "the rounds have 5 wakeups, the workers 6");

@@ -67,6 +67,12 @@ impl Stage<'_> {
                 break;
             }
         }
+        // The barriers look for the dead only now and then.
+        if end == End::Complete
+            && let Err(stop) = self.check_crew()
+        {
+            end = stop;
+        }
         let mut found = Observation::empty(end);
         found.fired = fired;
         found.batch = batch;
@@ -134,8 +140,16 @@ impl Stage<'_> {
                 why = format!("{missing} of {fired} events have not reached the object");
             }
             if Instant::now() > deadline {
-                if quiet {
-                    return Err(End::Lost { event: claims, states: self.watch.describe() });
+                // A verdict rests on it, and to some sources a stopped or dead worker
+                // looks asleep; to /proc it does not.
+                let doubt = match quiet {
+                    true => self.watch.scan().map_err(|e| self.died(e.to_string()))?,
+                    false => None,
+                };
+                match doubt {
+                    Some(not_yet) => why = format!("worker {} is not quiet: {}", not_yet.worker, not_yet.why),
+                    None if quiet => return Err(End::Lost { event: claims, states: self.watch.describe() }),
+                    None => {}
                 }
                 let reason = format!("{why} after {} ms{}", self.plan.settings.limit_ms, self.who_is_busy());
                 return Err(End::Invalid { reason, again: true });

@@ -99,16 +99,40 @@ pub fn said(command: &mut Command) -> Said {
     finish(spawn(command))
 }
 
-/// Starts a command whose streams [`finish`] reads.
-#[track_caller]
-pub fn spawn(command: &mut Command) -> Child {
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    command.spawn().unwrap_or_else(|e| panic!("cannot start {command:?}: {e}"))
+/// A command under way, killed if the test gives up on it.
+pub struct Running(pub Child);
+
+impl Running {
+    pub fn pid(&self) -> nix::unistd::Pid {
+        nix::unistd::Pid::from_raw(self.0.id() as i32)
+    }
+
+    /// Kills it without a chance to tidy up.
+    pub fn kill(mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
 }
 
-/// Waits for a child and reads what it said.
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Does nothing to a child that has been waited for.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Starts a command whose streams [`finish`] reads.
 #[track_caller]
-pub fn finish(mut child: Child) -> Said {
+pub fn spawn(command: &mut Command) -> Running {
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    Running(command.spawn().unwrap_or_else(|e| panic!("cannot start {command:?}: {e}")))
+}
+
+/// Waits for a command and reads what it said.
+#[track_caller]
+pub fn finish(mut running: Running) -> Said {
+    let child = &mut running.0;
     let out = reader(child.stdout.take());
     let err = reader(child.stderr.take());
     let deadline = Instant::now() + COMMAND_LIMIT;

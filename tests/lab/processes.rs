@@ -49,6 +49,19 @@ impl Process {
         Process::read(self.pid).filter(|p| p.started == self.started).map(|p| p.state)
     }
 
+    /// Voluntary context switches of all its threads.
+    fn sleeps(&self) -> u64 {
+        let Ok(threads) = std::fs::read_dir(format!("/proc/{}/task", self.pid)) else {
+            return 0;
+        };
+        let of_thread = |path: std::path::PathBuf| -> Option<u64> {
+            let status = std::fs::read_to_string(path.join("status")).ok()?;
+            let line = status.lines().find(|line| line.starts_with("voluntary_ctxt_switches:"))?;
+            line.split_whitespace().nth(1)?.parse().ok()
+        };
+        threads.filter_map(|entry| of_thread(entry.ok()?.path())).sum()
+    }
+
     pub fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.pid), signal).unwrap_or_else(|e| panic!("kill {self:?}: {e}"));
     }
@@ -60,6 +73,19 @@ pub struct Tree {
     pub coordinator: Option<Process>,
     pub workers: Vec<Process>,
     pub others: Vec<Process>,
+}
+
+impl Tree {
+    /// Voluntary context switches of all workers.
+    pub fn sleeps(&self) -> u64 {
+        self.workers.iter().map(Process::sleeps).sum()
+    }
+
+    /// Has a coordinator, and not that of `old`.
+    pub fn is_another_than(&self, old: &Tree) -> bool {
+        let pid = |tree: &Tree| tree.coordinator.as_ref().map(|c| c.pid);
+        pid(self).is_some() && pid(self) != pid(old)
+    }
 }
 
 impl Mark {
