@@ -16,7 +16,8 @@ pub enum End {
     Lost {
         event: u64,
         /// One line per worker: state, wait channel, kernel stack where readable.
-        workers: Vec<String>,
+        /// Not `workers`: this is flattened into the observation, which has one.
+        states: Vec<String>,
     },
     /// Something could not be measured.
     Invalid {

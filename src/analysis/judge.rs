@@ -97,9 +97,8 @@ fn hard_checks(facts: &Facts<'_>, expectations: &[Expectation]) -> (Verdict, Str
         End::Complete => {}
         End::Interrupted => return (Verdict::Invalid, "interrupted".into()),
         End::Invalid { reason, .. } => return (Verdict::Invalid, reason.clone()),
-        End::Lost { event, workers } => {
-            let reason =
-                format!("event {event} was fired, everybody sleeps and nobody took it; {}", workers.join("; "));
+        End::Lost { event, states } => {
+            let reason = format!("event {event} was fired, everybody sleeps and nobody took it; {}", states.join("; "));
             return (Verdict::Fail, reason);
         }
         End::Refused { worker, call, errno } => {

@@ -117,7 +117,7 @@ impl Watch {
     }
 
     /// Looks at every worker through /proc; see the top of this file.
-    fn scan(&mut self) -> io::Result<Option<NotYet>> {
+    pub fn scan(&mut self) -> io::Result<Option<NotYet>> {
         // Each pass either ends here or finds at least one more active worker.
         loop {
             let looks = if self.workers.iter().filter(|w| w.active).count() > 1 { 2 } else { 1 };
@@ -131,7 +131,7 @@ impl Watch {
             let mut more = false;
             for (worker, watched) in self.workers.iter_mut().enumerate().filter(|(_, w)| !w.active) {
                 if !watched.task.sleeps()? {
-                    return Ok(Some(NotYet { worker: worker as u32, why: "woken".into() }));
+                    return Ok(Some(NotYet { worker: worker as u32, why: "woken or stopped".into() }));
                 }
                 if watched.moved()? {
                     watched.active = true;

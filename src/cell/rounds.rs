@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 
-use super::contract::Injector;
+use super::contract::{Injector, SetupError};
 use super::crew::{Crew, CrewError};
 use super::ledger::{Ledger, Phase, Record};
 use super::plan::Plan;
@@ -69,6 +69,12 @@ impl Stage<'_> {
                 end = stop;
                 break;
             }
+        }
+        // The barriers look for the dead only now and then.
+        if end == End::Complete
+            && let Err(stop) = self.check_crew()
+        {
+            end = stop;
         }
         let mut found = Observation::empty(end);
         found.fired = fired;
@@ -149,15 +155,23 @@ impl Stage<'_> {
                 why = format!("{missing} of {fired} events have not reached a worker");
             }
             if now > deadline {
-                if quiet {
-                    return Err(End::Lost { event: claims, workers: self.watch.describe() });
+                // A verdict rests on it, and to some sources a stopped or dead worker
+                // looks asleep; to /proc it does not.
+                let doubt = match quiet {
+                    true => self.watch.scan().map_err(|e| self.died(e.to_string()))?,
+                    false => None,
+                };
+                match doubt {
+                    Some(not_yet) => why = format!("worker {} is not quiet: {}", not_yet.worker, not_yet.why),
+                    None if quiet => return Err(End::Lost { event: claims, states: self.watch.describe() }),
+                    None => {}
                 }
                 let reason = format!("{why} after {} ms{}", self.plan.settings.limit_ms, self.who_is_busy());
                 return Err(End::Invalid { reason, again: true });
             }
             tries += 1;
             if tries.is_multiple_of(TRIES_PER_CHECK) {
-                self.crew.check_alive().map_err(stopped)?;
+                self.check_crew()?;
                 if sys::signal::termination_asked() {
                     return Err(End::Interrupted);
                 }
@@ -175,7 +189,22 @@ impl Stage<'_> {
 
     /// A file of a worker could not be read: say so, or better, that it died.
     fn died(&self, message: String) -> End {
-        self.crew.check_alive().map_or_else(stopped, |()| invalid(message))
+        self.check_crew().map_or_else(|stop| stop, |()| invalid(message))
+    }
+
+    /// Stops when a worker died or gave up; one that gave up says why in the
+    /// ledger before it ends.
+    fn check_crew(&self) -> Result<(), End> {
+        let alive = self.crew.check_alive();
+        if let Some((worker, slot)) = self.ledger.slots().enumerate().find(|(_, slot)| slot.phase() == Phase::Gone) {
+            let SetupError { call, errno } = slot.failure();
+            return Err(End::Refused {
+                worker: Some(worker as u32),
+                call: call.to_string(),
+                errno: format!("{errno:?}"),
+            });
+        }
+        alive.map_err(stopped)
     }
 }
 

@@ -16,7 +16,7 @@ pub fn observe(settings: &Settings) -> Observation {
     let rounds = claims / batch;
     let workers = u64::from(settings.workers);
     let mut found = Observation::empty(match lost {
-        Some(event) => End::Lost { event, workers: vec!["w0: made up by the null wait".into()] },
+        Some(event) => End::Lost { event, states: vec!["w0: made up by the null wait".into()] },
         None => End::Complete,
     });
     found.count_source = "scripted".into();

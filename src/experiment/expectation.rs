@@ -92,7 +92,8 @@ impl Rule {
     fn parse_number(value: &Value) -> Result<Rule, String> {
         let wanted = "a number, { per_worker, slack }, or bounds out of min, max, \
                       min_per_worker, max_per_worker, mean_min, mean_max";
-        let as_number = |v: &Value| v.as_float().or(v.as_integer().map(|n| n as f64));
+        // JSON has no nan and no inf: a stored result could not be read back.
+        let as_number = |v: &Value| v.as_float().or(v.as_integer().map(|n| n as f64)).filter(|x| x.is_finite());
         if let Some(number) = as_number(value) {
             return Ok(Rule::Exact(number));
         }

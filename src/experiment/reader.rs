@@ -69,6 +69,18 @@ impl Reader<'_> {
         }
     }
 
+    /// The probes that a `needs` names.
+    pub(super) fn probes(&self, value: &DeValue<'_>, at: usize) -> Result<Vec<String>, ExperimentError> {
+        let named = self.strings(value, "needs", at)?;
+        match named.iter().find(|need| crate::probe::find(need).is_none()) {
+            Some(need) => {
+                let near = keys::did_you_mean(need, crate::probe::names());
+                self.err(at, format!("unknown probe {need:?} in needs{near} (see `herd list --probes`)"))
+            }
+            None => Ok(named),
+        }
+    }
+
     pub(super) fn table<'v, 'd>(
         &self,
         value: &'v DeValue<'d>,
@@ -115,7 +127,7 @@ impl Reader<'_> {
             let here = value.span().start;
             match key.get_ref().as_ref() {
                 "name" => row.name = self.string(value.get_ref(), "name", here)?,
-                "needs" => row.needs = self.strings(value.get_ref(), "needs", here)?,
+                "needs" => row.needs = self.probes(value.get_ref(), here)?,
                 name => {
                     let key_at = if keys::find(name).is_some() { here } else { key.span().start };
                     row.settings.push(self.assignment(name, value.get_ref(), key_at)?);
@@ -162,7 +174,7 @@ impl Reader<'_> {
             match key.get_ref().as_ref() {
                 "wait" => expect.rows = self.strings(value, "wait", here)?,
                 "source" => source = self.string(value, "source", here)?,
-                "needs" => needs = self.strings(value, "needs", here)?,
+                "needs" => needs = self.probes(value, here)?,
                 name if asserts(name, value) => {
                     let parsed = self.value(value, here)?;
                     let rule = Rule::parse(name, &parsed).or_else(|wanted| {

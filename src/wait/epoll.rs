@@ -85,6 +85,14 @@ impl Wait for Epoll {
         if worker.exclusive && worker.instance == Whose::Nested {
             return einval("EPOLLEXCLUSIVE on an epoll descriptor as target");
         }
+        if worker.instance == Whose::Nested && (worker.modify || worker.readd_every > 0) {
+            return Some(Refusal {
+                reason: "modify and readd_every change the registration of the object, which the outer one of \
+                         nested instances has not; use instance = \"private\" or \"shared\""
+                    .into(),
+                forcible: false,
+            });
+        }
         let own_late = cell.sharing == Sharing::Own && worker.instance != Whose::Private;
         if own_late && cell.opened_by == OpenedBy::Worker {
             return Some(Refusal {
