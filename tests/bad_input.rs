@@ -183,7 +183,10 @@ fn impossible_pairs_are_refused_with_the_reason() {
     exclusive("interest = [\"rdhup\"]", "EPOLLEXCLUSIVE with any event but EPOLLIN and EPOLLOUT");
     exclusive("modify = true", "EPOLL_CTL_MOD of an EPOLLEXCLUSIVE registration");
     exclusive("instance = \"nested\"", "EPOLLEXCLUSIVE on an epoll descriptor as target");
-    check_pair("kind = \"epoll\"\nsharing = \"own\"\ninstance = \"shared\"", "set opened_by = \"coordinator\"");
+    check_pair(
+        "kind = \"epoll\"\nsharing = \"own\"\ninstance = \"shared\"",
+        "use sharing = \"shared\" with objects = N and group = true",
+    );
     for setting in ["modify = true", "readd_every = 3"] {
         let row = format!("kind = \"epoll\"\ninstance = \"nested\"\n{setting}");
         check_pair(&row, "which the outer one of nested instances has not; use instance = \"private\"");
@@ -252,7 +255,7 @@ fn documents_that_show_cannot_show() {
         assert_eq!((said.err.lines().count(), said.out.as_str()), (1, ""), "{name}");
     };
     for cut in [1, 20, good.len() / 2, good.len() - 3] {
-        check("cut.json", good[..cut].as_bytes(), "is cut off or damaged: EOF while parsing");
+        check("cut.json", &good.as_bytes()[..cut], "is cut off or damaged: EOF while parsing");
     }
     let newer = good.replacen("\"schema\": 1", "\"schema\": 2", 1);
     check(

@@ -16,6 +16,7 @@ use super::quiet::Watch;
 use super::rounds::Stage;
 use super::scripted;
 use crate::experiment::Settings;
+use crate::experiment::settings::{Instance, WorkerSettings};
 use crate::observation::{End, Observation, WorkerFacts};
 use crate::sys;
 use crate::{load, object, wait};
@@ -53,18 +54,17 @@ fn attempt(plan: &Plan) -> Result<Observation, End> {
     let settings = &plan.settings;
     raise_descriptor_limit();
     let cpus = allowed_cpus().map_err(|e| invalid(e.to_string()))?;
-    let first = settings.for_worker(0);
     let block = (0..settings.workers).all(|i| settings.for_worker(i).wait == "block");
     let object = object::find(&settings.object).expect("checked in the plan");
-    let wait = wait::find(&first.wait).expect("checked in the plan");
     let refused = |worker| move |e: SetupError| refusal(worker, &e, settings);
     let mut opened = object.open(settings, block).map_err(refused(None))?;
-    let shared = match needs_share(settings) {
-        true => {
+    let shared = match sharer(settings) {
+        Some(worker) => {
+            let wait = wait::find(&worker.wait).expect("checked in the plan");
             let sources = opened.door.sources(0).map_err(refused(None))?;
-            wait.share(&first, &sources).map_err(refused(None))?
+            wait.share(&worker, &sources).map_err(refused(None))?
         }
-        false => Default::default(),
+        None => Default::default(),
     };
     let batch = load::find(&settings.load).expect("checked in the plan").batch(settings);
     let backlog = settings.stranded == crate::experiment::settings::Stranded::Count;
@@ -179,9 +179,9 @@ fn hides_collisions() -> bool {
     version < (5, 18)
 }
 
-fn needs_share(settings: &Settings) -> bool {
-    use crate::experiment::settings::Instance;
-    (0..settings.workers).any(|i| settings.for_worker(i).instance != Instance::Private)
+/// The first worker that waits on something shared; there may be others before it.
+fn sharer(settings: &Settings) -> Option<WorkerSettings> {
+    (0..settings.workers).map(|i| settings.for_worker(i)).find(|worker| worker.instance != Instance::Private)
 }
 
 fn refusal(worker: Option<u32>, error: &SetupError, settings: &Settings) -> End {

@@ -40,11 +40,12 @@ pub struct Wish {
     pub timeline: Option<u64>,
 }
 
-/// How often a cell is run when the machine is too slow for its barriers.
+/// How often a cell is run when the machine is too slow for its barriers or
+/// disturbs its counts.
 const TRIES: usize = 3;
 
-/// Runs a cell again when a barrier timed out, and says so in its warnings: on a
-/// starved machine that is no news about the kernel.
+/// Runs a cell again when a barrier timed out or counts got lost, and says so in
+/// its warnings: on a busy machine that is no news about the kernel.
 fn observe_patiently(cell: &Cell, local: &mut local::Local, wish: &Wish) -> Observation {
     let mut timed_out = Vec::new();
     loop {
