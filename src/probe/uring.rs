@@ -48,11 +48,19 @@ fn accepted(multishot: bool) -> Result<bool, String> {
     let mut ring = ring()?;
     ring.accept(listener.as_fd(), multishot).trying("io_uring_enter")?;
     await_any(&[ring.as_fd()])?;
-    match ring.completions().trying("io_uring_enter")?.pop() {
-        Some(Completion::Accepted { more, .. }) => Ok(more),
-        Some(Completion::Failed(errno)) => Err(errno).trying("IORING_OP_ACCEPT"),
-        other => Err(format!("IORING_OP_ACCEPT: {other:?}")),
+    let more = match ring.completions().trying("io_uring_enter")?.pop() {
+        Some(Completion::Accepted { more, .. }) => more,
+        Some(Completion::Failed(errno)) => return Err(errno).trying("IORING_OP_ACCEPT"),
+        other => return Err(format!("IORING_OP_ACCEPT: {other:?}")),
+    };
+    if more {
+        // A ring ends its requests some time after it was closed, and they hold
+        // the listener: end this one first.
+        ring.cancel_accept().trying("io_uring_enter")?;
+        await_any(&[ring.as_fd()])?;
+        ring.completions().trying("io_uring_enter")?;
     }
+    Ok(more)
 }
 
 /// A name for an abstract socket that no other probe has.
@@ -80,6 +88,8 @@ pub fn poll_exclusive() -> Result<(), String> {
             }
         }
     }
+    // Ends the request that is left, as it holds the eventfd.
+    event.write(1).trying("write")?;
     match polled {
         1 => Ok(()),
         n => Err(format!("one event completed {n} of 2 requests")),
