@@ -125,8 +125,12 @@ fn measure(
         });
     }
     let complete = found.end == End::Complete;
-    if let Some(reason) = watch.counter().lost().or_else(|| disagreement(&found, &slept)).filter(|_| complete) {
-        found.end = End::Invalid { reason, again: false };
+    // Somebody else's BPF was in the way, another cell that starts perhaps: that
+    // passes. Two counts that disagree would disagree again.
+    let lost = watch.counter().lost().map(|reason| (reason, true));
+    let voided = lost.or_else(|| disagreement(&found, &slept).map(|reason| (reason, false)));
+    if let Some((reason, again)) = voided.filter(|_| complete) {
+        found.end = End::Invalid { reason, again };
     }
     found.stranded = injector.left()?;
     Ok(found)
