@@ -1,13 +1,12 @@
 //! Probes of io_uring(7): each submits the request itself and looks at what
 //! completes.
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
-use nix::sys::socket::{Shutdown, shutdown};
 
 use super::{PATIENCE, Trying};
 use crate::sys::ring::{Completion, Ring};
@@ -57,8 +56,9 @@ fn accepted(multishot: bool) -> Result<bool, String> {
     if more {
         // A ring ends its requests some time after it was closed, and they hold
         // the listener: end this one first.
-        shutdown(listener.as_raw_fd(), Shutdown::Both).trying("shutdown")?;
+        ring.cancel_accept().trying("io_uring_enter")?;
         await_any(&[ring.as_fd()])?;
+        ring.completions().trying("io_uring_enter")?;
     }
     Ok(more)
 }

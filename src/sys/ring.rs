@@ -13,6 +13,7 @@ use nix::errno::Errno;
 /// Marks of the requests, to know what a completion is about.
 const ACCEPT: u64 = 1;
 const POLL: u64 = 2;
+const CANCEL: u64 = 3;
 
 /// What became of one request.
 #[derive(Debug)]
@@ -58,6 +59,11 @@ impl Ring {
         self.submit(request.user_data(POLL))
     }
 
+    /// Ends an accept request that stays; ECANCELED is its completion.
+    pub fn cancel_accept(&mut self) -> io::Result<()> {
+        self.submit(opcode::AsyncCancel::new(ACCEPT).build().user_data(CANCEL))
+    }
+
     fn submit(&mut self, request: squeue::Entry) -> io::Result<()> {
         // SAFETY: the request holds no address and the descriptor is looked up
         // during the submission below, while the caller's borrow lives.
@@ -70,7 +76,8 @@ impl Ring {
     pub fn completions(&mut self) -> io::Result<Vec<Completion>> {
         // Completions are posted when the submitter enters the kernel.
         self.ring.submit()?;
-        Ok(self.ring.completion().map(|entry| completion(&entry)).collect())
+        let asked = self.ring.completion().filter(|entry| entry.user_data() != CANCEL);
+        Ok(asked.map(|entry| completion(&entry)).collect())
     }
 }
 
