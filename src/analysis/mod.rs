@@ -2,6 +2,9 @@
 
 pub mod judge;
 pub mod metrics;
+pub mod points;
+pub mod relation;
+pub mod sources;
 pub mod winners;
 
 pub use judge::judge;

@@ -40,7 +40,7 @@ pub fn main() -> io::Result<()> {
 /// Runs one cell in this process.
 pub fn run(plan: &Plan) -> Observation {
     if plan.settings.worker.wait == "null" {
-        return scripted::observe(&plan.settings);
+        return scripted::observe(&plan.settings, plan.repetition);
     }
     attempt(plan).unwrap_or_else(Observation::empty)
 }
@@ -87,7 +87,11 @@ fn attempt(plan: &Plan) -> Result<Observation, End> {
     let limit = Duration::from_millis(settings.limit_ms.max(2000));
     let tasks = crew.line_up(&kit, limit).map_err(crew_end)?;
     let comm = super::crew::comm(std::process::id());
-    let (counter, refused) = Counter::open(plan.count_with.as_deref(), &comm, &tasks).map_err(invalid)?;
+    let (counter, refused) = match Counter::open(plan.count_with.as_deref(), &comm, &tasks) {
+        Ok(opened) => opened,
+        // Told apart from a run that went wrong: nothing was fired yet.
+        Err(why) => return Ok(Observation { sources_refused: vec![why.clone()], ..Observation::empty(invalid(why)) }),
+    };
     let mut watch = Watch::new(&ledger, tasks, counter).map_err(|e| invalid(e.to_string()))?;
     let found = measure(plan, &ledger, &crew, &mut watch, opened.injector.as_mut());
     found.map(|found| Observation { sources_refused: refused, ..found }).map_err(|e| invalid(e.to_string()))
@@ -125,8 +129,10 @@ fn measure(
         });
     }
     let complete = found.end == End::Complete;
-    if let Some(reason) = watch.counter().lost().or_else(|| disagreement(&found, &slept)).filter(|_| complete) {
-        found.end = End::Invalid { reason, again: false };
+    // Skipped programs are the doing of another user of BPF: another try may do.
+    let lost = watch.counter().lost().map(|reason| End::Invalid { reason, again: true });
+    if let Some(end) = lost.or_else(|| disagreement(&found, &slept).map(invalid)).filter(|_| complete) {
+        found.end = end;
     }
     found.stranded = injector.left()?;
     Ok(found)

@@ -1,7 +1,9 @@
 //! The commands. Each parses nothing and judges nothing: it ties the parts.
 
+pub mod check;
 pub mod explain;
 pub mod list;
+pub mod measure;
 pub mod run;
 pub mod show;
 

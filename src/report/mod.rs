@@ -8,6 +8,9 @@ use crate::results::Results;
 mod csv;
 mod grid;
 mod json;
+mod junit;
+mod kcidb;
+mod ktap;
 mod markdown;
 mod table;
 
@@ -40,7 +43,8 @@ pub trait Report: Sync {
 }
 
 /// Every format; the first is the default.
-pub const LIST: &[&dyn Report] = &[&table::Table, &json::Json, &csv::Csv, &markdown::Markdown];
+pub const LIST: &[&dyn Report] =
+    &[&table::Table, &json::Json, &csv::Csv, &markdown::Markdown, &ktap::Ktap, &junit::Junit, &kcidb::Kcidb];
 
 /// The format of that name.
 pub fn find(name: &str) -> Option<&'static dyn Report> {
