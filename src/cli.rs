@@ -49,6 +49,11 @@ pub enum Command {
     /// Show a stored result in any format.
     #[command(after_help = "Example:\n  herd show results/herd-1764000000.json --format csv")]
     Show(ShowArgs),
+    /// Draw one event: who was woken when, on which CPU, who got it, who slept again.
+    #[command(
+        after_help = "Examples:\n  herd timeline herd --wait epoll --wait \"epoll + EXCLUSIVE\"\n  herd timeline herd --wait epoll --format perfetto > trace.json"
+    )]
+    Timeline(TimelineArgs),
     /// Runs one cell; the lab starts itself this way.
     #[command(name = crate::cell::plan::COMMAND, hide = true)]
     Cell,
@@ -152,4 +157,29 @@ pub struct ShowArgs {
     pub file: PathBuf,
     #[command(flatten)]
     pub format: FormatArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct TimelineArgs {
+    /// A name from `herd list`, or an experiment file.
+    #[arg(value_name = "NAME or FILE")]
+    pub experiment: String,
+    /// Only this row of the experiment; may be given several times.
+    #[arg(long = "wait", value_name = "ROW")]
+    pub waits: Vec<String>,
+    /// Which event, counted from 0.
+    #[arg(long, default_value_t = 10, value_name = "K", value_parser = clap::value_parser!(u64).range(..10_000_000))]
+    pub event: u64,
+    /// Change a setting: workers=64.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub sets: Vec<Set>,
+    /// Count wakeups with this source instead of the best there is.
+    #[arg(long, value_name = "SOURCE", value_parser = crate::cell::count::NAMES)]
+    pub count_with: Option<String>,
+    /// How to show it.
+    #[arg(long, short, default_value = "timeline", value_parser = report::names())]
+    pub format: String,
+    /// No progress.
+    #[arg(long, short)]
+    pub quiet: bool,
 }

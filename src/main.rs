@@ -27,6 +27,7 @@ fn main() -> ExitCode {
         Some(Command::List(args)) => command::list::run(&args),
         Some(Command::Explain(args)) => command::explain::run(&args),
         Some(Command::Show(args)) => command::show::run(&args),
+        Some(Command::Timeline(args)) => command::timeline::run(&args),
         Some(Command::Cell) => match herd::cell::coordinator::main() {
             Ok(()) => Ok(Exit::Pass),
             Err(e) => Err(Failure::machine(format!("cell: {e}"))),

@@ -196,6 +196,17 @@ pub const METRICS: &[Metric] = &[
     }),
 ];
 
+/// A column of tables that is no number: the claims of each worker.
+pub const CLAIMS_BY_WORKER: &str = "claims_by_worker";
+
+/// What a column of a table shows, with the unit.
+pub fn column(name: &str) -> Option<(&'static str, &'static str)> {
+    if name == CLAIMS_BY_WORKER {
+        return Some(("claims of each worker, in registration order", "events"));
+    }
+    find(name).map(|metric| (metric.about, metric.unit))
+}
+
 /// All names.
 pub fn names() -> impl Iterator<Item = &'static str> {
     METRICS.iter().map(|metric| metric.name)

@@ -20,6 +20,9 @@ pub fn pattern(winners: &[u32], workers: u32) -> String {
     for w in winners {
         counts[*w as usize] += 1;
     }
+    if counts.iter().all(|c| *c == counts[0]) {
+        return "even".into();
+    }
     let busy = counts.iter().filter(|c| **c > 0).count();
     format!("{busy} of {workers}")
 }
@@ -89,6 +92,7 @@ mod tests {
         assert_eq!(pattern(&[2, 2], 3), "w2 only");
         assert_eq!(pattern(&[1, 1], 3), "w1 only");
         assert_eq!(pattern(&[0, 2, 2], 3), "2 of 3");
+        assert_eq!(pattern(&[0, 0, 1, 1], 2), "even");
         assert_eq!(pattern(&[], 3), "nobody");
         assert_eq!(pattern(&[0, 0], 1), "w0 only");
     }

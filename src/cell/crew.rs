@@ -114,7 +114,15 @@ impl Crew {
                 {
                     break;
                 }
-                self.check_alive()?;
+                if let Err(died) = self.check_alive() {
+                    // A refused call is told in the ledger before the process ends.
+                    let refused = slot.phase() == Phase::Gone;
+                    return Err(if refused {
+                        CrewError::Refused { worker: index, error: slot.failure() }
+                    } else {
+                        died
+                    });
+                }
                 if Instant::now() > deadline {
                     let state = task.as_ref().map_or("not started".into(), Task::describe);
                     return Err(CrewError::Broken(format!(
@@ -160,6 +168,9 @@ impl Drop for Crew {
 /// The body of a worker process: its first worker on the main thread, so that a
 /// process of one thread is exactly that.
 fn run_threads(kit: &Kit<'_>, first: u32, threads: u32) {
+    if threads > 1 {
+        widen_descriptor_table(threads.saturating_mul(4 + 2 * kit.settings.objects));
+    }
     std::thread::scope(|scope| {
         for index in first + 1..first + threads {
             let spawned =
@@ -172,6 +183,20 @@ fn run_threads(kit: &Kit<'_>, first: u32, threads: u32) {
         }
         run_one(kit, first);
     });
+}
+
+/// Makes room for `descriptors` more before there are threads. A table that
+/// threads share grows under `synchronize_rcu` (fs/file.c, `expand_fdtable`): a
+/// sleep inside accept(2) that counts as a wakeup where D is not told from S.
+fn widen_descriptor_table(descriptors: u32) {
+    let Ok(any) = std::fs::File::open("/dev/null") else {
+        return;
+    };
+    let lowest = i32::try_from(descriptors).unwrap_or(i32::MAX);
+    // Refused above the limit: then the table cannot grow there either.
+    if let Ok(high) = nix::fcntl::fcntl(&any, nix::fcntl::FcntlArg::F_DUPFD_CLOEXEC(lowest)) {
+        let _ = nix::unistd::close(high);
+    }
 }
 
 /// The name of every worker thread of the cell with that coordinator. A source

@@ -32,12 +32,12 @@ const CALL_A: usize = 9;
 const CALL_B: usize = 10;
 const FIRST: usize = 11;
 const GATE: usize = 12;
-/// Number of objects, then up to four of their identities.
+/// Number of objects, then up to eight of their identities.
 const OBJECTS: usize = 13;
 /// One word per entry of [`ERRNOS`], and one for all others.
-const ERRORS: usize = 18;
-const LAST_RETURN: usize = 26;
-const LAST_CLAIM: usize = 27;
+const ERRORS: usize = 22;
+const LAST_RETURN: usize = 30;
+const LAST_CLAIM: usize = 31;
 
 /// Errors counted by name.
 const ERRNOS: [Errno; 7] =
@@ -235,7 +235,7 @@ impl<'a> Slot<'a> {
         names.zip(counts).filter(|(_, count)| *count > 0)
     }
 
-    /// Identities of the objects watched; at most four are kept.
+    /// Identities of the objects watched; at most eight are kept.
     pub fn objects(&self) -> Vec<u64> {
         let count = (self.words[OBJECTS].load(Relaxed) as usize).min(ERRORS - OBJECTS - 1);
         self.words[OBJECTS + 1..][..count].iter().map(|word| word.load(Relaxed)).collect()

@@ -19,7 +19,7 @@ pub fn run(args: &CheckArgs) -> Result<Exit, Failure> {
         quiet: args.quiet,
         purpose: Purpose::Check { cross_check: args.cross_check },
     };
-    let (results, stopped) = measure::measure(&asked)?;
+    let (results, stopped) = measure::experiments(&asked)?;
     let report = report::find(&args.format).expect("clap knows the formats");
     let style = Style { quiet: args.quiet, ..Style::default() };
     print(|out| report.write(&results, style, out))?;

@@ -1,10 +1,20 @@
 //! `herd explain`: the lesson of one experiment.
 
+use std::io::{self, Write};
+
 use super::{Failure, load, print};
 use crate::analysis::judge::expected;
 use crate::analysis::metrics;
 use crate::cli::ExplainArgs;
 use crate::exit::Exit;
+use crate::experiment::{Cell, Expectation};
+use crate::report::wrapped;
+
+/// Columns of a terminal.
+const WIDTH: usize = 80;
+/// What a table shows when its experiment does not say.
+const PLAIN: [&str; 4] =
+    ["wakeups_per_event", "returns_per_event", "spurious_hidden_per_event", "spurious_visible_per_event"];
 
 pub fn run(args: &ExplainArgs) -> Result<Exit, Failure> {
     let experiment = load(&args.experiment)?;
@@ -14,37 +24,83 @@ pub fn run(args: &ExplainArgs) -> Result<Exit, Failure> {
         for line in experiment.drawing.lines() {
             writeln!(out, "    {line}")?;
         }
-        for (heading, text) in [
-            ("The question", &experiment.question),
-            ("What happens in the kernel", &experiment.why),
-            ("How to read it", &experiment.look),
-        ] {
+        writeln!(out, "\nThe question\n\n{}", wrapped(&experiment.question, WIDTH).join("\n"))?;
+        // These two are wrapped by hand: they may hold lists.
+        for (heading, text) in [("What happens in the kernel", &experiment.why), ("How to read it", &experiment.look)] {
             if !text.is_empty() {
                 writeln!(out, "\n{heading}\n\n{text}")?;
             }
         }
         writeln!(out, "\nWhat is expected\n")?;
-        let mut said = Vec::new();
-        for cell in &cells {
-            for e in &cell.expectations {
-                let line = format!("{}: {} is {}", cell.row, e.metric, expected(&e.rule, None));
-                if said.contains(&line) {
-                    continue;
-                }
-                writeln!(out, "  {line}\n      {}", e.source)?;
-                said.push(line);
-            }
+        for (whom, source, rules) in rules(&cells) {
+            indented(out, 2, &format!("{whom}: {}", rules.join(", ")))?;
+            indented(out, 6, source)?;
         }
         writeln!(out, "\nThe columns\n")?;
-        for name in
-            ["wakeups_per_event", "returns_per_event", "spurious_hidden_per_event", "spurious_visible_per_event"]
-                .into_iter()
-                .chain(experiment.layout.show.iter().map(String::as_str))
-        {
-            let metric = metrics::find(name).expect("checked when the experiment was read");
-            writeln!(out, "  {name}: {} [{}]", metric.about, metric.unit)?;
+        let shown = match (experiment.layout.show.as_slice(), &experiment.layout.pivot) {
+            ([], Some(_)) => vec![PLAIN[0].to_owned()],
+            ([], None) => PLAIN.map(String::from).to_vec(),
+            (named, _) => named.to_vec(),
+        };
+        for name in shown {
+            let (about, unit) = metrics::column(&name).expect("checked when the experiment was read");
+            indented(out, 2, &format!("{name}: {about} [{unit}]"))?;
         }
         writeln!(out, "\nRun it: herd run {}", args.experiment)
     })?;
     Ok(Exit::Pass)
+}
+
+/// For whom, the source, and what is said: each different expectation once, with
+/// those of the same cells and source together.
+fn rules(cells: &[Cell]) -> Vec<(String, &str, Vec<String>)> {
+    let mut each: Vec<(&Expectation, Vec<&Cell>)> = Vec::new();
+    for cell in cells {
+        for e in &cell.expectations {
+            match each.iter_mut().find(|(known, _)| *known == e) {
+                Some((_, members)) => members.push(cell),
+                None => each.push((e, vec![cell])),
+            }
+        }
+    }
+    let mut found: Vec<(String, &str, Vec<String>)> = Vec::new();
+    for (e, members) in each {
+        let (whom, said) = (whom(&members, cells), format!("{} is {}", e.metric, expected(&e.rule, None)));
+        match found.iter_mut().find(|(known, source, _)| *known == whom && *source == e.source) {
+            Some((_, _, rules)) => rules.push(said),
+            None => found.push((whom, &e.source, vec![said])),
+        }
+    }
+    found
+}
+
+/// The rows among `members`, and the value of each axis that not all of them have.
+fn whom(members: &[&Cell], all: &[Cell]) -> String {
+    let unique = |values: &mut dyn Iterator<Item = &str>| -> Vec<String> {
+        let mut found: Vec<String> = Vec::new();
+        values.for_each(|v| {
+            if !found.iter().any(|known| known == v) {
+                found.push(v.into());
+            }
+        });
+        found
+    };
+    let mut text = unique(&mut members.iter().map(|cell| cell.row.as_str())).join(", ");
+    for (i, (key, _)) in members[0].axes.iter().enumerate() {
+        let (here, everywhere) = (
+            unique(&mut members.iter().map(|cell| cell.axes[i].1.as_str())),
+            unique(&mut all.iter().map(|cell| cell.axes[i].1.as_str())),
+        );
+        if here.len() < everywhere.len() {
+            text.push_str(&format!(", with {key} = {}", here.join(" or ")));
+        }
+    }
+    text
+}
+
+fn indented(out: &mut dyn Write, by: usize, text: &str) -> io::Result<()> {
+    for line in wrapped(text, WIDTH - by) {
+        writeln!(out, "{:by$}{line}", "")?;
+    }
+    Ok(())
 }

@@ -1,14 +1,13 @@
 //! Runs the cells of experiments and collects the results, for every command
-//! that needs them: choosing, limits, progress, repetitions, the kept file.
+//! that needs them: choosing, limits, progress, repetitions.
 //!
 //! It judges nothing itself and shows nothing on stdout.
 
-use std::fs::File;
-use std::io::{IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::io::IsTerminal;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::store::Store;
 use super::{Failure, load};
 use crate::analysis::sources::{self, Run};
 use crate::analysis::{judge, relation};
@@ -17,7 +16,6 @@ use crate::environment;
 use crate::experiment::cells::Set;
 use crate::experiment::{Cell, Experiment};
 use crate::observation::Observation;
-use crate::report::{self, Style};
 use crate::results::{CellResult, ExperimentFacts, Results, SCHEMA, Verdict};
 use crate::runner::{self, Probes, Wish, limits::Limits, local::Local};
 
@@ -48,17 +46,42 @@ pub struct Asked<'a> {
 }
 
 /// A cell, and the limit it would hit.
-struct Planned {
-    cell: Cell,
-    refused: Option<String>,
+pub struct Planned {
+    pub cell: Cell,
+    pub refused: Option<String>,
 }
 
-/// Runs all cells, or as many as it can until a signal, which is returned.
-pub fn measure(asked: &Asked<'_>) -> Result<(Results, Option<i32>), Failure> {
+/// How cells are run.
+pub struct How<'a> {
+    pub repeat: u32,
+    pub wish: &'a Wish,
+    pub quiet: bool,
+    pub purpose: Purpose,
+}
+
+/// Runs all cells of the named experiments, and keeps the result if asked to.
+/// The second value is the signal that cut the run short.
+pub fn experiments(asked: &Asked<'_>) -> Result<(Results, Option<i32>), Failure> {
+    let args = asked.args;
     let experiments = chosen(asked.names)?;
-    let cells = planned(&experiments, &asked.args.sets, asked.purpose)?;
-    // Opened before the run: a result that cannot be kept is found now.
-    let mut store = asked.args.output.as_deref().map(|dir| Store::open(dir, &experiments)).transpose()?;
+    let cells = planned(&experiments, &args.sets, asked.purpose)?;
+    let mut store = args.output.as_deref().map(|dir| Store::open(dir, &experiments)).transpose()?;
+    let wish = Wish { trace: args.trace, count_with: args.count_with.clone(), ..Wish::default() };
+    let how = How { repeat: args.repeat, wish: &wish, quiet: asked.quiet, purpose: asked.purpose };
+    let (results, stopped) = measure(&experiments, &cells, &how)?;
+    if let Some(store) = &mut store {
+        store.write(&results, asked.quiet)?;
+    }
+    Ok((results, stopped))
+}
+
+/// Runs cells of `experiments`; what was measured until a signal came, which is
+/// returned, is in the results.
+pub fn measure(
+    experiments: &[Experiment],
+    cells: &[Planned],
+    how: &How<'_>,
+) -> Result<(Results, Option<i32>), Failure> {
     let local = Local::new().map_err(|e| Failure::machine(format!("cannot take over signals: {e}")))?;
     let mut results = Results {
         schema: SCHEMA,
@@ -69,12 +92,9 @@ pub fn measure(asked: &Asked<'_>) -> Result<(Results, Option<i32>), Failure> {
         interrupted: false,
     };
     let probes = Probes::new(&results.environment.kernel_release);
-    let stopped = Runs { asked, local, probes }.all(&cells, &mut results.cells);
+    let stopped = Runs { how, local, probes }.all(cells, &mut results.cells);
     relation::settle(&mut results.cells);
     results.interrupted = stopped.is_some();
-    if let Some(store) = &mut store {
-        store.write(&results, asked.quiet)?;
-    }
     Ok((results, stopped))
 }
 
@@ -108,7 +128,7 @@ fn planned(experiments: &[Experiment], sets: &[Set], purpose: Purpose) -> Result
 
 /// Everything that running cells needs.
 struct Runs<'a> {
-    asked: &'a Asked<'a>,
+    how: &'a How<'a>,
     local: Local,
     probes: Probes,
 }
@@ -116,12 +136,11 @@ struct Runs<'a> {
 impl Runs<'_> {
     /// Every cell, every repetition, until a signal comes.
     fn all(&mut self, cells: &[Planned], done: &mut Vec<CellResult>) -> Option<i32> {
-        let args = self.asked.args;
-        let bar = progress(cells.len() as u64 * u64::from(args.repeat), self.asked.quiet);
-        for repetition in 1..=args.repeat {
+        let bar = progress(cells.len() as u64 * u64::from(self.how.repeat), self.how.quiet);
+        for repetition in 1..=self.how.repeat {
             for planned in cells {
                 bar.set_message(planned.cell.id.clone());
-                let mut result = match (self.local.stopped(), self.asked.purpose) {
+                let mut result = match (self.local.stopped(), self.how.purpose) {
                     (None, _) => self.one(planned, repetition),
                     (Some(signal), Purpose::Show) => {
                         bar.finish_and_clear();
@@ -146,10 +165,9 @@ impl Runs<'_> {
         if let Some(why) = &planned.refused {
             return judge::skip(cell, why.clone());
         }
-        let args = self.asked.args;
-        let wish = Wish { trace: args.trace, count_with: args.count_with.clone(), timeline: None, repetition };
+        let wish = Wish { repetition, ..self.how.wish.clone() };
         let mut result = runner::run_cell(cell, &mut self.local, &mut self.probes, &wish);
-        if self.asked.purpose == (Purpose::Check { cross_check: true }) {
+        if self.how.purpose == (Purpose::Check { cross_check: true }) {
             self.cross_check(cell, &mut result, &wish);
         }
         result
@@ -196,44 +214,4 @@ fn progress(total: u64, quiet: bool) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(Some(total), target);
     let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}").expect("a constant template");
     bar.with_style(style)
-}
-
-/// The file a result is kept in.
-struct Store {
-    file: File,
-    path: PathBuf,
-}
-
-impl Store {
-    fn open(directory: &Path, experiments: &[Experiment]) -> Result<Store, Failure> {
-        let refused = |e: std::io::Error| {
-            Failure::usage(format!("cannot write results to {}: {e} (choose another --output)", directory.display()))
-        };
-        std::fs::create_dir_all(directory).map_err(refused)?;
-        let names: Vec<&str> = experiments.iter().map(|e| e.name.as_str()).collect();
-        let stem = if names.len() > 3 { format!("{}-experiments", names.len()) } else { names.join("+") };
-        let started = environment::read().started;
-        // A name of its own for every run: nothing is ever overwritten.
-        for number in 0..1000 {
-            let suffix = if number == 0 { String::new() } else { format!("-{number}") };
-            let path = directory.join(format!("{stem}-{started}{suffix}.json"));
-            match File::create_new(&path) {
-                Ok(file) => return Ok(Store { file, path }),
-                Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
-                Err(e) => return Err(refused(e)),
-            }
-        }
-        Err(Failure::usage(format!("{} holds a thousand results of this second", directory.display())))
-    }
-
-    fn write(&mut self, results: &Results, quiet: bool) -> Result<(), Failure> {
-        let json = report::find("json").expect("json is listed");
-        let mut out = std::io::BufWriter::new(&self.file);
-        let written = json.write(results, Style::default(), &mut out).and_then(|()| out.flush());
-        written.map_err(|e| Failure::machine(format!("cannot write {}: {e}", self.path.display())))?;
-        if !quiet {
-            eprintln!("kept as {}", self.path.display());
-        }
-        Ok(())
-    }
 }

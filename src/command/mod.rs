@@ -3,9 +3,11 @@
 pub mod check;
 pub mod explain;
 pub mod list;
-pub mod measure;
+mod measure;
 pub mod run;
 pub mod show;
+mod store;
+pub mod timeline;
 
 use std::io::{self, Write};
 

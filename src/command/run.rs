@@ -16,7 +16,7 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
         given => given.to_vec(),
     };
     let asked = Asked { names: &names, args: &args.measure, quiet: args.format.quiet, purpose: Purpose::Show };
-    let (results, stopped) = measure::measure(&asked)?;
+    let (results, stopped) = measure::experiments(&asked)?;
     show(&results, &args.format)?;
     Ok(stopped.map_or(results.exit(), Exit::Signal))
 }

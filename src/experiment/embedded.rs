@@ -14,7 +14,28 @@ macro_rules! embed {
     };
 }
 
-embed!["01-herd.toml"];
+embed![
+    "01-herd.toml",
+    "02-growth.toml",
+    "03-hidden.toml",
+    "04-balance.toml",
+    "05-burst.toml",
+    "06-prefork-epoll.toml",
+    "07-two-listeners.toml",
+    "08-wake-matrix.toml",
+    "09-shared-level.toml",
+    "10-queue-order.toml",
+    "11-readd-listener.toml",
+    "12-mixed-queue.toml",
+    "13-falling-share.toml",
+    "14-slow-service.toml",
+    "15-stranded-edge.toml",
+    "16-greedy-accept.toml",
+    "17-crowded-listener.toml",
+    "18-uniform-hash.toml",
+    "19-shared-group.toml",
+    "20-oneshot-forgotten.toml",
+];
 
 /// Parses the embedded experiment of that name.
 pub fn find(name: &str) -> Option<Result<Experiment, ExperimentError>> {

@@ -175,7 +175,7 @@ impl Reader<'_> {
                 "needs" => needs = self.strings(value, "needs", here)?,
                 "since" => kernel.since = Some(self.release(value, "since", here)?),
                 "before" => kernel.before = Some(self.release(value, "before", here)?),
-                name if is_assertable(name) => {
+                name if asserts(name, value) => {
                     let parsed = self.value(value, here)?;
                     let rule = Rule::parse(name, &parsed).or_else(|wanted| {
                         self.err(here, format!("{name} must be {wanted}, not {}", keys::shown(&parsed)))
@@ -228,7 +228,7 @@ impl Reader<'_> {
                 "show" => {
                     layout.show = self.strings(value.get_ref(), "show", here)?;
                     for name in &layout.show {
-                        if !crate::analysis::metrics::names().any(|known| known == name) {
+                        if crate::analysis::metrics::column(name).is_none() {
                             let near = keys::did_you_mean(name, crate::analysis::metrics::names());
                             return self.err(here, format!("unknown metric {name:?}{near}"));
                         }
@@ -248,7 +248,27 @@ fn assertable() -> impl Iterator<Item = &'static str> {
     crate::analysis::metrics::names().chain(["winners", "error", "share"])
 }
 
-/// `events` and `workers` name a setting as well as a fact: there they select.
-fn is_assertable(name: &str) -> bool {
-    keys::find(name).is_none() && assertable().any(|known| known == name)
+/// Whether `name = value` is a rule and not a selection. `events` and `stranded`
+/// name a setting as well as a fact: what the setting could be selects.
+fn asserts(name: &str, value: &DeValue<'_>) -> bool {
+    let counts = || keys::set(&mut super::Settings::default(), name, &Value::Integer(1)).is_ok();
+    let selects = || matches!(value, DeValue::String(_) | DeValue::Array(_)) || counts();
+    assertable().any(|known| known == name) && !(keys::find(name).is_some() && selects())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::experiment::Experiment;
+
+    #[test]
+    fn a_number_of_stranded_events_is_a_rule_and_a_word_selects() {
+        let expect = |lines: &str| {
+            let text = format!("title = \"t\"\n[[expect]]\nevents = 5\n{lines}\n");
+            Experiment::parse("x.toml", &text).unwrap().expects.remove(0)
+        };
+        let selecting = expect("stranded = \"count\"\nwinners = \"first\"");
+        assert_eq!((selecting.when.len(), selecting.rules.len()), (2, 1));
+        let asserting = expect("stranded = 0");
+        assert_eq!((asserting.when.len(), asserting.rules[0].metric.as_str()), (1, "stranded"));
+    }
 }

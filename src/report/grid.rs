@@ -4,6 +4,8 @@
 //! one column per value of that axis.
 
 use crate::analysis::judge::short;
+use crate::analysis::metrics::CLAIMS_BY_WORKER;
+use crate::observation::End;
 use crate::results::{CellResult, ExperimentFacts, Results, Verdict};
 
 /// A table with a heading.
@@ -31,8 +33,23 @@ pub fn grids(results: &Results, experiment: &ExperimentFacts, width: usize) -> V
     }
 }
 
-/// A metric's value in one cell, with the extremes where they differ.
+/// Workers whose claims are listed one by one.
+const LISTED: usize = 8;
+
+/// A metric's value in one cell, with the extremes where they differ; the errno
+/// where the kernel refused the cell.
 pub fn value(cell: &CellResult, metric: &str) -> String {
+    let seen = cell.observation.as_ref();
+    if let Some(End::Refused { errno, .. }) = seen.map(|seen| &seen.end) {
+        return errno.clone();
+    }
+    if let (CLAIMS_BY_WORKER, Some(seen)) = (metric, seen) {
+        let mut listed: Vec<String> = seen.workers.iter().take(LISTED).map(|w| w.claims.to_string()).collect();
+        if seen.workers.len() > LISTED {
+            listed.push("..".into());
+        }
+        return listed.join(" ");
+    }
     let get = |name: &str| cell.metrics.get(name).copied().flatten();
     let Some(mean) = get(metric) else {
         return "-".into();

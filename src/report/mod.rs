@@ -12,7 +12,11 @@ mod junit;
 mod kcidb;
 mod ktap;
 mod markdown;
+mod perfetto;
 mod table;
+mod timeline;
+
+pub use table::wrapped;
 
 /// How a report may look.
 #[derive(Clone, Copy, Debug)]
@@ -43,8 +47,17 @@ pub trait Report: Sync {
 }
 
 /// Every format; the first is the default.
-pub const LIST: &[&dyn Report] =
-    &[&table::Table, &json::Json, &csv::Csv, &markdown::Markdown, &ktap::Ktap, &junit::Junit, &kcidb::Kcidb];
+pub const LIST: &[&dyn Report] = &[
+    &table::Table,
+    &json::Json,
+    &csv::Csv,
+    &markdown::Markdown,
+    &timeline::Timeline,
+    &perfetto::Perfetto,
+    &ktap::Ktap,
+    &junit::Junit,
+    &kcidb::Kcidb,
+];
 
 /// The format of that name.
 pub fn find(name: &str) -> Option<&'static dyn Report> {
