@@ -39,6 +39,7 @@ pub struct WorkerFacts {
     pub returns: u64,
     pub claims: u64,
     /// Returns that took nothing.
+    #[serde(rename = "empties")]
     pub empty_returns: u64,
     /// Claim attempts and waits that failed, by errno name.
     pub errors: BTreeMap<String, u64>,
@@ -105,6 +106,8 @@ pub struct Observation {
     pub end: End,
     /// Where the wakeups come from.
     pub count_source: String,
+    /// In registration order. A stored cell has them beside the observation.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub workers: Vec<WorkerFacts>,
     /// Events fired by the injector, its own count.
     pub fired: u64,

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use crate::experiment::file::Layout;
 use crate::experiment::{Expectation, Experiment, Settings};
-use crate::observation::Observation;
+use crate::observation::{Observation, WorkerFacts};
 
 /// Version of the document's layout.
 pub const SCHEMA: u32 = 1;
@@ -60,20 +60,31 @@ pub struct CellResult {
     pub repetition: u32,
     pub settings: Settings,
     pub count_source: String,
+    /// In registration order; empty when the cell was skipped.
+    pub workers: Vec<WorkerFacts>,
     /// Name to number, or null where it makes no sense.
     pub metrics: BTreeMap<String, Option<f64>>,
     /// The pattern in the order of the winners, in words.
     pub winners: String,
     pub expectations: Vec<Judged>,
     pub verdict: Verdict,
-    #[serde(default, skip_serializing_if = "String::is_empty")]
+    /// Empty for a pass.
+    #[serde(default)]
     pub reason: String,
-    /// Absent when the cell was skipped.
+    /// The rest of the raw facts; absent when the cell was skipped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observation: Option<Observation>,
     /// What was asked, so that a stored cell can be judged again.
     #[serde(default)]
     pub rules: Vec<Expectation>,
+}
+
+impl CellResult {
+    /// The observation as the cell reported it, its workers included.
+    pub fn facts(&self) -> Option<Observation> {
+        let seen = self.observation.clone()?;
+        Some(Observation { workers: self.workers.clone(), ..seen })
+    }
 }
 
 /// What a report needs to know of an experiment.

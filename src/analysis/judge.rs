@@ -21,7 +21,7 @@ pub struct Here<'a> {
 }
 
 /// Judges a cell that ran. Relations to other cells stay open; see `relation`.
-pub fn judge(cell: &Cell, seen: Observation, here: &Here<'_>) -> CellResult {
+pub fn judge(cell: &Cell, mut seen: Observation, here: &Here<'_>) -> CellResult {
     let facts = Facts { seen: &seen, settings: &cell.settings };
     let (hard, reason) = hard_checks(&facts, &cell.expectations);
     let mut expectations = Vec::new();
@@ -34,34 +34,41 @@ pub fn judge(cell: &Cell, seen: Observation, here: &Here<'_>) -> CellResult {
         };
         expectations.push(judged);
     }
-    let mut judged = CellResult {
+    let (verdict, reason) = overall((hard, reason), &expectations);
+    CellResult {
         metrics: metrics::all(&facts),
         winners: winners::pattern(&seen.winners, cell.settings.workers),
         count_source: seen.count_source.clone(),
+        workers: std::mem::take(&mut seen.workers),
         expectations,
+        verdict,
+        reason,
         observation: Some(seen),
         ..unrun(cell)
-    };
-    conclude(&mut judged);
-    judged
+    }
 }
 
-/// Draws the verdict of a cell that ran from its hard checks and expectations.
+/// Draws the verdict of a cell that ran anew, after an expectation was settled.
 pub fn conclude(cell: &mut CellResult) {
-    let Some(seen) = &cell.observation else { return };
-    (cell.verdict, cell.reason) = hard_checks(&Facts { seen, settings: &cell.settings }, &cell.rules);
-    if cell.verdict != Verdict::Pass {
-        return;
+    if let Some(seen) = cell.facts() {
+        let hard = hard_checks(&Facts { seen: &seen, settings: &cell.settings }, &cell.rules);
+        (cell.verdict, cell.reason) = overall(hard, &cell.expectations);
     }
-    cell.verdict = of_all(&cell.expectations);
-    let worst = cell.expectations.iter().find(|e| e.verdict == cell.verdict && cell.verdict != Verdict::Pass);
-    if let Some(worst) = worst {
-        cell.reason = match worst.verdict {
-            Verdict::Skip => worst.reason.clone(),
-            Verdict::Invalid => format!("{}: {}", worst.metric, worst.reason),
-            _ => format!("{}: expected {}, measured {}", worst.metric, worst.expected, worst.measured),
-        };
+}
+
+/// The hard checks come first; then the worst expectation, with its words.
+fn overall(hard: (Verdict, String), expectations: &[Judged]) -> (Verdict, String) {
+    let verdict = of_all(expectations);
+    if hard.0 != Verdict::Pass || verdict == Verdict::Pass {
+        return hard;
     }
+    let worst = expectations.iter().find(|e| e.verdict == verdict).expect("it is the verdict of one of them");
+    let reason = match verdict {
+        Verdict::Skip => worst.reason.clone(),
+        Verdict::Invalid => format!("{}: {}", worst.metric, worst.reason),
+        _ => format!("{}: expected {}, measured {}", worst.metric, worst.expected, worst.measured),
+    };
+    (verdict, reason)
 }
 
 /// A cell that was not run, because something is lacking here.
@@ -95,8 +102,8 @@ pub fn conservation(cell: &CellResult) -> Judged {
         reason: cell.reason.clone(),
         source: String::new(),
     };
-    if let Some(seen) = &cell.observation {
-        (judged.verdict, judged.reason) = hard_checks(&Facts { seen, settings: &cell.settings }, &cell.rules);
+    if let Some(seen) = cell.facts() {
+        (judged.verdict, judged.reason) = hard_checks(&Facts { seen: &seen, settings: &cell.settings }, &cell.rules);
         judged.measured = match &seen.end {
             End::Refused { call, errno, .. } => format!("{errno} from {call}"),
             _ => {
@@ -117,6 +124,7 @@ fn unrun(cell: &Cell) -> CellResult {
         repetition: 1,
         settings: cell.settings.clone(),
         count_source: String::new(),
+        workers: Vec::new(),
         metrics: Default::default(),
         winners: String::new(),
         expectations: Vec::new(),

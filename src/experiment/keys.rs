@@ -85,20 +85,7 @@ fn named(value: &Value, what: &str, names: &[&str]) -> Result<String, String> {
 }
 
 fn placement(value: &Value) -> Result<PlacementKind, String> {
-    let wanted = || "processes, threads, or PxT such as 4x2 (at least 1x1)".to_owned();
-    match value.as_str().ok_or_else(wanted)? {
-        "processes" => Ok(PlacementKind::Processes),
-        "threads" => Ok(PlacementKind::Threads),
-        exact => {
-            let (p, t) = exact.split_once('x').ok_or_else(wanted)?;
-            let side = |s: &str| s.parse::<u32>().ok().filter(|n| (1..=100_000).contains(n));
-            let (processes, threads) = side(p).zip(side(t)).ok_or_else(wanted)?;
-            if u64::from(processes) * u64::from(threads) > 100_000 {
-                return Err("at most 100000 workers".into());
-            }
-            Ok(PlacementKind::Exact(Placement { processes, threads }))
-        }
-    }
+    value.as_str().unwrap_or_default().parse()
 }
 
 fn interest(value: &Value) -> Result<Vec<String>, String> {

@@ -108,8 +108,7 @@ fn details(cell: &CellResult, out: &mut dyn Write) -> io::Result<()> {
     for e in &cell.expectations {
         writeln!(out, "  {} {}: expected {}, measured {} ({})", e.verdict, e.metric, e.expected, e.measured, e.source)?;
     }
-    let workers = cell.observation.iter().flat_map(|o| o.workers.iter().enumerate());
-    for (i, w) in workers {
+    for (i, w) in cell.workers.iter().enumerate() {
         writeln!(
             out,
             "  w{i}: {} wakeups, {} returns, {} claims, {} empty, {} preempted, {} us CPU, errors {:?}",

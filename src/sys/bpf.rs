@@ -30,7 +30,9 @@ pub struct BpfFacts {
     pub sleeps: u64,
     /// Switch-outs in any other sleeping state: D, stopped, dead.
     pub d_sleeps: u64,
-    /// Switch-outs while runnable.
+    /// Switch-outs while runnable. Before Linux 5.18 also a sleep whose wake
+    /// came before the switch was over: the tracepoint read the state too late
+    /// (fa2c3254d7cf). Such a sleep cannot start from a quiet point.
     pub preempted: u64,
     pub wakings: u64,
     pub wakeups: u64,
