@@ -12,6 +12,9 @@ use crate::experiment::{Cell, Expectation, Rule, Settings, Winners};
 use crate::observation::{End, Observation};
 use crate::results::{CellResult, Judged, Verdict};
 
+/// What the hard checks are called where they stand beside expectations.
+pub const CONSERVATION: &str = "conservation";
+
 /// The machine a cell ran on, as far as an expectation may depend on it.
 pub struct Here<'a> {
     /// As `uname -r` says it.
@@ -95,7 +98,7 @@ pub fn conservation(cell: &CellResult) -> Judged {
     let tolerant = cell.settings.stranded == Stranded::Count;
     let rest = if tolerant { "the others left and counted" } else { "none left" };
     let mut judged = Judged {
-        metric: "conservation".into(),
+        metric: CONSERVATION.into(),
         expected: format!("{} events fired, each claimed once, {rest}, all sums equal", cell.settings.events),
         measured: String::new(),
         verdict: cell.verdict,

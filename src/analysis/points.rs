@@ -11,6 +11,7 @@ use std::collections::HashSet;
 use super::{judge, metrics, sources};
 use crate::exit::Exit;
 use crate::experiment::Rule;
+use crate::experiment::cells::slug;
 use crate::results::{CellResult, Judged, Results, Verdict};
 
 /// The points of one experiment.
@@ -35,7 +36,8 @@ pub struct Point {
     pub note: Option<String>,
     /// What was measured as a number, with its unit, in that repetition.
     pub value: Option<(f64, &'static str)>,
-    /// Seconds from the first event to the last barrier, over all repetitions.
+    /// Seconds from the first event to the last barrier, over all repetitions; only
+    /// the point of the hard checks has them, so that sums are right.
     pub seconds: f64,
 }
 
@@ -137,7 +139,7 @@ fn points<'a>(cells: impl Iterator<Item = &'a CellResult>) -> Vec<Point> {
         let runs = &by_cell[&place];
         let conservation: Vec<(&CellResult, Judged)> =
             runs.iter().map(|cell| (*cell, judge::conservation(cell))).collect();
-        found.push(point(names.unique(&format!("{place}/conservation")), &conservation, None));
+        found.push(point(names.unique(&format!("{place}/{}", judge::CONSERVATION)), &conservation, None));
         let asserted = runs.iter().map(|cell| cell.expectations.len()).max().unwrap_or(0);
         for index in 0..asserted {
             let judged: Vec<(&CellResult, Judged)> =
@@ -158,7 +160,7 @@ fn place(cell: &CellResult) -> String {
 
 fn asserts(metric: &str, rule: Option<&Rule>) -> String {
     match rule {
-        Some(Rule::Times(times)) => format!("{metric}-times-{}", times.times_of),
+        Some(Rule::Times(times)) => format!("{metric}-times-{}", slug(&times.times_of)),
         Some(Rule::NeverAbove(_)) => format!("{metric}-never-above"),
         Some(Rule::Share(share)) => format!("{metric}-w{}", share.worker),
         _ => metric.to_owned(),
@@ -196,7 +198,7 @@ fn point(name: String, runs: &[(&CellResult, Judged)], rule: Option<&Rule>) -> P
         tried,
         note: note.filter(|text| !text.is_empty()),
         value: number.zip(metric.map(|m| m.unit)),
-        seconds: elapsed.sum::<f64>() / 1e9,
+        seconds: if judged.metric == judge::CONSERVATION { elapsed.sum::<f64>() / 1e9 } else { 0.0 },
         judged,
     }
 }

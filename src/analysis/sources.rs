@@ -96,3 +96,85 @@ fn fixes_wakeups(expectation: &Expectation) -> bool {
     let about = ["wakeups", "wakeups_per_event", "wakeups_per_round"].contains(&expectation.metric.as_str());
     about && matches!(expectation.rule, Rule::Exact(_) | Rule::PerWorker { .. })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experiment::Experiment;
+
+    fn cell(rules: &str) -> CellResult {
+        let text = format!("title = \"t\"\n[defaults]\nkind = \"null\"\n[[expect]]\n{rules}\n");
+        let cells = Experiment::parse("t.toml", &text).unwrap().cells(&[]).unwrap();
+        crate::analysis::judge::not_run(&cells[0], "not run")
+    }
+
+    /// A run of ten events.
+    fn seen(source: &str, wakeups: u64, dsleeps: Option<u64>) -> Observation {
+        let mut seen = Observation::empty(End::Complete);
+        seen.count_source = source.into();
+        seen.wakeups_per_round.insert(wakeups, 1);
+        seen.dsleeps = dsleeps;
+        seen
+    }
+
+    fn absent(why: &str) -> Observation {
+        let mut seen = Observation::empty(End::Invalid { reason: why.into(), again: false });
+        seen.sources_refused.push(why.into());
+        seen
+    }
+
+    #[track_caller]
+    fn check(rules: &str, runs: &[(&str, Observation)], verdict: Verdict, words: &str) {
+        let runs: Vec<Run<'_>> = runs.iter().map(|(source, seen)| Run { source, seen }).collect();
+        let judged = agree(&cell(rules), &runs);
+        let said = format!("{}; {}", judged.measured, judged.reason);
+        assert_eq!(judged.verdict, verdict, "{said}");
+        assert!(said.contains(words), "no {words:?} in {said:?}");
+    }
+
+    const FIXED: &str = "wakeups_per_event = 1";
+
+    #[test]
+    fn proc_may_be_higher_by_the_dsleeps_and_by_no_more() {
+        let with = |proc: u64, dsleeps: u64| {
+            [
+                ("bpf", seen("bpf", 10, Some(dsleeps))),
+                ("perf", seen("perf", 10, Some(0))),
+                ("proc", seen("proc", proc, None)),
+            ]
+        };
+        check(FIXED, &with(10, 0), Verdict::Pass, "bpf 10, perf 10, proc 10; up to 0 D-sleeps");
+        check(FIXED, &with(12, 2), Verdict::Pass, "proc 12");
+        check(FIXED, &with(13, 2), Verdict::Fail, "proc 13");
+        check(FIXED, &with(9, 2), Verdict::Fail, "proc 9");
+        let mut again = with(13, 2).to_vec();
+        again.push(("proc", seen("proc", 11, None)));
+        check(FIXED, &again, Verdict::Pass, "proc 11");
+    }
+
+    #[test]
+    fn sources_that_tell_dsleeps_apart_agree_to_the_digit() {
+        let off = [("bpf", seen("bpf", 10, Some(1))), ("perf", seen("perf", 11, Some(1)))];
+        check(FIXED, &off, Verdict::Fail, "bpf 10, perf 11");
+    }
+
+    #[test]
+    fn what_cannot_be_compared_is_skipped_with_the_reason() {
+        let bpf = || ("bpf", seen("bpf", 10, Some(0)));
+        let no_perf = || ("perf", absent("cannot count with perf: no tracefs"));
+        check(
+            FIXED,
+            &[bpf(), no_perf(), ("proc", seen("proc", 10, None))],
+            Verdict::Pass,
+            "cannot count with perf: no tracefs",
+        );
+        check(FIXED, &[bpf(), no_perf()], Verdict::Skip, "nothing to compare with: bpf 10; cannot count with perf");
+        check(FIXED, &[no_perf()], Verdict::Skip, "no tracefs");
+        check(FIXED, &[], Verdict::Skip, "not run");
+        let both = [bpf(), ("proc", seen("proc", 14, None))];
+        check("wakeups_per_event = { min = 1 }", &both, Verdict::Skip, "no rule fixes the wakeups");
+        let broken = Observation::empty(End::Invalid { reason: "lost".into(), again: true });
+        check(FIXED, &[bpf(), ("perf", broken)], Verdict::Invalid, "perf: lost");
+        check(FIXED, &[("bpf", seen("scripted", 1, Some(0)))], Verdict::Skip, "makes its counts up");
+    }
+}
