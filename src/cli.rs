@@ -49,6 +49,21 @@ pub enum Command {
     /// Show a stored result in any format.
     #[command(after_help = "Example:\n  herd show results/herd-1764000000.json --format csv")]
     Show(ShowArgs),
+    /// Compare two stored results: what changed between two kernels.
+    ///
+    /// Kernel counts are compared exactly or by their rule, the order of the
+    /// winners by kind; latencies need --repeat 7 on both sides and are shown only.
+    /// Exit code: 0 nothing got worse, 1 something did, 2 the files cannot be
+    /// compared, 3 something is not measured any more.
+    #[command(after_help = "Example:\n  herd compare old/herd-1764000000.json new/herd-1764086400.json")]
+    Compare(CompareArgs),
+    /// What this machine can do and measure, and what would disturb it.
+    ///
+    /// Tries every kernel feature, counts real events with every counting source,
+    /// and looks at limits and settings. Exit code: 0 if wakeups can be counted, 3
+    /// if not.
+    #[command(after_help = "Example:\n  herd doctor --format json")]
+    Doctor(DoctorArgs),
     /// Draw one event: who was woken when, on which CPU, who got it, who slept again.
     #[command(
         after_help = "Examples:\n  herd timeline herd --wait epoll --wait \"epoll + EXCLUSIVE\"\n  herd timeline herd --wait epoll --format perfetto > trace.json"
@@ -157,6 +172,24 @@ pub struct ShowArgs {
     pub file: PathBuf,
     #[command(flatten)]
     pub format: FormatArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct CompareArgs {
+    /// The earlier result, a file that --output wrote.
+    pub old: PathBuf,
+    /// The later one.
+    pub new: PathBuf,
+    /// How to show it.
+    #[arg(long, short, default_value = report::comparison::names()[0], value_parser = report::comparison::names())]
+    pub format: String,
+}
+
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// How to show it.
+    #[arg(long, short, default_value = "table", value_parser = ["table", "json"])]
+    pub format: String,
 }
 
 #[derive(Debug, Args)]

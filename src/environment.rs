@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 
+use crate::analysis::disturbance;
 use crate::results::Environment;
 
 /// The environment of this process, now.
@@ -14,7 +15,7 @@ pub fn read() -> Environment {
     };
     let kernel_version = field(|u| u.version());
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    Environment {
+    let mut found = Environment {
         kernel_release: field(|u| u.release()),
         machine: field(|u| u.machine()),
         cpus_online: count_cpus(&line("/sys/devices/system/cpu/online")),
@@ -24,15 +25,25 @@ pub fn read() -> Environment {
         scheduler: scheduler(),
         sched_ext: line("/sys/kernel/sched_ext/state"),
         mitigations: mitigations(),
-        cgroup_cpu_quota: line("/sys/fs/cgroup/cpu.max"),
+        cgroup_cpu_quota: crate::cgroup::cpu_quota(),
         clock_source: line("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
         virtualisation: virtualisation(&cpuinfo),
         load_average: line("/proc/loadavg"),
+        rps_lo: line("/sys/class/net/lo/queues/rx-0/rps_cpus"),
+        threaded_lo: line("/sys/class/net/lo/threaded"),
+        realtime: line("/sys/kernel/realtime") == "1",
+        backlog_threads: line("/proc/cmdline").split(' ').any(|word| word.starts_with("thread_backlog_napi")),
+        busy_poll: line("/proc/sys/net/core/busy_poll"),
+        busy_read: line("/proc/sys/net/core/busy_read"),
+        tcp_syncookies: line("/proc/sys/net/ipv4/tcp_syncookies"),
+        warnings: Vec::new(),
         user_id: nix::unistd::geteuid().as_raw(),
         libc: libc_name(),
         started: started(),
         kernel_version,
-    }
+    };
+    found.warnings = disturbance::warnings(&found);
+    found
 }
 
 fn line(path: &str) -> String {

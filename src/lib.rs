@@ -9,6 +9,8 @@
 
 pub mod analysis;
 pub mod cell;
+pub mod cgroup;
+pub mod checkup;
 pub mod cli;
 pub mod command;
 pub mod environment;

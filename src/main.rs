@@ -27,6 +27,8 @@ fn main() -> ExitCode {
         Some(Command::List(args)) => command::list::run(&args),
         Some(Command::Explain(args)) => command::explain::run(&args),
         Some(Command::Show(args)) => command::show::run(&args),
+        Some(Command::Compare(args)) => command::compare::run(&args),
+        Some(Command::Doctor(args)) => command::doctor::run(&args),
         Some(Command::Timeline(args)) => command::timeline::run(&args),
         Some(Command::Cell) => match herd::cell::coordinator::main() {
             Ok(()) => Ok(Exit::Pass),

@@ -80,8 +80,8 @@ pub struct CellResult {
 }
 
 impl CellResult {
-    /// The observation as the cell reported it, its workers included.
-    pub fn facts(&self) -> Option<Observation> {
+    /// The raw facts with the workers where a cell's process put them.
+    pub fn whole_observation(&self) -> Option<Observation> {
         let seen = self.observation.clone()?;
         Some(Observation { workers: self.workers.clone(), ..seen })
     }
@@ -129,6 +129,17 @@ pub struct Environment {
     pub clock_source: String,
     pub virtualisation: String,
     pub load_average: String,
+    /// CPUs that receive packet steering spreads loopback to, as a mask.
+    pub rps_lo: String,
+    pub threaded_lo: String,
+    pub realtime: bool,
+    pub backlog_threads: bool,
+    pub busy_poll: String,
+    pub busy_read: String,
+    pub tcp_syncookies: String,
+    /// What of all this may change counts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     pub user_id: u32,
     pub libc: String,
     pub started: String,

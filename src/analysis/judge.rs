@@ -53,7 +53,7 @@ pub fn judge(cell: &Cell, mut seen: Observation, here: &Here<'_>) -> CellResult 
 
 /// Draws the verdict of a cell that ran anew, after an expectation was settled.
 pub fn conclude(cell: &mut CellResult) {
-    if let Some(seen) = cell.facts() {
+    if let Some(seen) = cell.whole_observation() {
         let hard = hard_checks(&Facts { seen: &seen, settings: &cell.settings }, &cell.rules);
         (cell.verdict, cell.reason) = overall(hard, &cell.expectations);
     }
@@ -105,7 +105,7 @@ pub fn conservation(cell: &CellResult) -> Judged {
         reason: cell.reason.clone(),
         source: String::new(),
     };
-    if let Some(seen) = cell.facts() {
+    if let Some(seen) = cell.whole_observation() {
         (judged.verdict, judged.reason) = hard_checks(&Facts { seen: &seen, settings: &cell.settings }, &cell.rules);
         judged.measured = match &seen.end {
             End::Refused { call, errno, .. } => format!("{errno} from {call}"),

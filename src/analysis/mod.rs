@@ -1,8 +1,11 @@
 //! From raw facts to numbers and verdicts. Pure: no kernel, clock or file.
 
+pub mod compare;
+pub mod disturbance;
 pub mod judge;
 pub mod metrics;
 pub mod points;
+pub mod rank;
 pub mod relation;
 pub mod sources;
 pub mod winners;

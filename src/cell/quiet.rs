@@ -70,7 +70,7 @@ impl Watch {
             let sleeps = counter.of(worker, ledger, &task)?;
             Ok(Watched {
                 expected: slot.asleep(),
-                arrivals: task.runs()?.map(|runs| runs.arrivals).filter(|n| *n > 0),
+                arrivals: arrivals(&task)?,
                 first: sleeps,
                 sleeps,
                 returns: slot.returns(),
@@ -152,7 +152,14 @@ impl Watch {
         let costly = self.counter.awake().is_none();
         for (worker, watched) in self.workers.iter_mut().enumerate().filter(|(_, w)| w.active || !costly) {
             let slot = ledger.slot(worker as u32);
-            let sleeps = self.counter.of(worker as u32, ledger, &watched.task)?;
+            let arrivals = if costly { arrivals(&watched.task)? } else { None };
+            let once = watched.arrivals.zip(arrivals).is_some_and(|(before, now)| now == before + 1);
+            let sleeps = match self.counter.after_one_sleep(watched.sleeps).filter(|_| once) {
+                // Asleep before and after, and on a CPU once in between: that is
+                // one sleep. The totals of the run are held against the files.
+                Some(sleeps) => sleeps,
+                None => self.counter.of(worker as u32, ledger, &watched.task)?,
+            };
             let own = slot.own_sleeps() - watched.own_sleeps;
             change.wakeups += (sleeps.wakeups - watched.sleeps.wakeups).saturating_sub(self.counter.holds(own));
             change.dsleeps = change.dsleeps.zip(sleeps.since(watched.sleeps)).map(|(sum, more)| sum + more);
@@ -161,9 +168,7 @@ impl Watch {
             watched.sleeps = sleeps;
             watched.returns = slot.returns();
             watched.own_sleeps = slot.own_sleeps();
-            if costly {
-                watched.arrivals = watched.task.runs()?.map(|runs| runs.arrivals).filter(|n| *n > 0);
-            }
+            watched.arrivals = arrivals;
             watched.active = false;
         }
         if let Some(total) = self.counter.total().transpose()? {
@@ -221,6 +226,11 @@ impl Watched {
         };
         Ok(self.task.runs()?.is_none_or(|runs| runs.arrivals != last))
     }
+}
+
+/// `None` where the kernel does not count them.
+fn arrivals(task: &Task) -> io::Result<Option<u64>> {
+    Ok(task.runs()?.map(|runs| runs.arrivals).filter(|n| *n > 0))
 }
 
 fn not_yet(worker: usize, why: &str) -> Result<(), NotYet> {

@@ -22,6 +22,9 @@ use crate::sys;
 const WINNERS: usize = 20_000;
 /// Look for dead workers once in so many failed tries.
 const TRIES_PER_CHECK: u32 = 64;
+/// How long workers may be on their way before the object is asked whether an
+/// event is; the next question comes twice as late.
+const PATIENCE: Duration = Duration::from_millis(1);
 
 /// What the loop needs.
 pub struct Stage<'a> {
@@ -107,15 +110,27 @@ impl Stage<'_> {
     /// Waits until all is claimed and everybody sleeps; or, where events may be
     /// left, until everybody sleeps on what is left. Returns the claims so far.
     fn barrier(&mut self, fired: u64, tally: &mut Tally) -> Result<u64, End> {
-        let deadline = Instant::now() + Duration::from_millis(self.plan.settings.limit_ms);
+        let start = Instant::now();
+        let limit = Duration::from_millis(self.plan.settings.limit_ms);
+        let deadline = start + limit;
+        // Whether an event has arrived costs a walk through all sockets of the
+        // machine. So it is asked only where it decides: is it left, or lost?
+        let patience = if self.plan.settings.stranded == Stranded::Count { PATIENCE } else { limit / 2 };
+        let mut ask_at = start + patience;
+        let mut arrived = false;
         let mut claimed_at = None;
         let mut tries = 0u32;
         let mut why;
         loop {
             let claims = self.ledger.claims();
             let missing = fired.saturating_sub(claims);
-            let arrived = missing == 0 || !self.injector.under_way(missing).map_err(|e| invalid(e.to_string()))?;
             let mut quiet = false;
+            let now = Instant::now();
+            arrived |= missing == 0;
+            if !arrived && now >= ask_at {
+                arrived = !self.injector.under_way(missing).map_err(|e| invalid(e.to_string()))?;
+                ask_at = now + (now - start);
+            }
             if arrived {
                 let since = *claimed_at.get_or_insert_with(Instant::now);
                 match self.watch.try_quiet(self.ledger).map_err(|e| self.died(e.to_string()))? {
@@ -131,9 +146,9 @@ impl Stage<'_> {
                     Err(not_yet) => why = format!("worker {} is not quiet: {}", not_yet.worker, not_yet.why),
                 }
             } else {
-                why = format!("{missing} of {fired} events have not reached the object");
+                why = format!("{missing} of {fired} events have not reached a worker");
             }
-            if Instant::now() > deadline {
+            if now > deadline {
                 if quiet {
                     return Err(End::Lost { event: claims, workers: self.watch.describe() });
                 }

@@ -1,6 +1,8 @@
 //! The commands. Each parses nothing and judges nothing: it ties the parts.
 
 pub mod check;
+pub mod compare;
+pub mod doctor;
 pub mod explain;
 pub mod list;
 mod measure;

@@ -175,6 +175,7 @@ pub enum Busy {
 
 /// What may differ from worker to worker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct WorkerSettings {
     /// Name of the wait, from the list in `wait`.
     pub wait: String,
@@ -228,6 +229,7 @@ pub struct Override {
 
 /// What the `null` wait pretends, so that reports can be tested without a kernel.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct NullScript {
     pub wakeups: u64,
     pub returns: u64,
@@ -248,7 +250,11 @@ impl Default for NullScript {
 }
 
 /// Everything one cell is told.
+///
+/// A stored result may come from a herd that knew fewer settings: it then had
+/// the defaults of those.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Settings {
     /// Name of the object, from the list in `object`.
     pub object: String,

@@ -40,6 +40,9 @@ impl Report for Markdown {
                 writeln!(out, "{drawn}\n")?;
             }
         }
+        for warning in &results.environment.warnings {
+            writeln!(out, "note: {}\n", escaped(warning))?;
+        }
         writeln!(
             out,
             "Linux {}, {} CPUs, herd {}. {}",

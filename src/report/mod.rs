@@ -5,6 +5,8 @@ use std::io::{self, Write};
 
 use crate::results::Results;
 
+pub mod checkup;
+pub mod comparison;
 mod csv;
 mod grid;
 mod json;

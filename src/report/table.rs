@@ -27,6 +27,11 @@ impl Report for Table {
             for experiment in &results.experiments {
                 experiment_to(results, experiment, style, out)?;
             }
+            for warning in &results.environment.warnings {
+                for line in wrapped(&format!("note: {warning}"), style.width) {
+                    writeln!(out, "{line}")?;
+                }
+            }
         }
         write!(out, "{}", verdict(results))
     }

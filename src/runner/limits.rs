@@ -37,7 +37,7 @@ impl Limits {
             user_tasks: if root { u64::MAX } else { hard(Resource::RLIMIT_NPROC) },
             pid_max: number("/proc/sys/kernel/pid_max"),
             threads_max: number("/proc/sys/kernel/threads-max"),
-            cgroup_tasks: cgroup_files("pids.max").map(|p| number(&p)).min().unwrap_or(u64::MAX),
+            cgroup_tasks: crate::cgroup::files("pids", "pids.max").iter().map(|p| number(p)).min().unwrap_or(u64::MAX),
             tasks_now: tasks_now(),
             descriptors: hard(Resource::RLIMIT_NOFILE),
             somaxconn: number("/proc/sys/net/core/somaxconn"),
@@ -109,31 +109,6 @@ fn descriptors_of(settings: &Settings) -> u64 {
         _ => objects,
     };
     wait + objects + u64::from(settings.sharing == Sharing::Own)
-}
-
-/// That control file in our cgroup and each one above it, under v2 and v1.
-fn cgroup_files(name: &str) -> impl Iterator<Item = String> {
-    let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    let paths = own.lines().filter_map(|line| {
-        let mut fields = line.splitn(3, ':').skip(1);
-        let (controllers, path) = (fields.next()?, fields.next()?);
-        let root = match controllers {
-            "" => "/sys/fs/cgroup".to_owned(),
-            list if list.split(',').any(|c| c == "pids") => "/sys/fs/cgroup/pids".to_owned(),
-            _ => return None,
-        };
-        Some((root, path.to_owned()))
-    });
-    let name = name.to_owned();
-    let files = paths.flat_map(move |(root, path)| {
-        let name = name.clone();
-        let above: Vec<String> = std::path::Path::new(&path)
-            .ancestors()
-            .map(|p| format!("{root}{}/{name}", p.display().to_string().trim_end_matches('/')))
-            .collect();
-        above
-    });
-    files.collect::<Vec<_>>().into_iter()
 }
 
 /// Behind the slash of the fourth field of /proc/loadavg.

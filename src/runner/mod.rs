@@ -1,8 +1,10 @@
 //! Runs cells somewhere and brings back what they saw. Knows cells and
 //! observations, not waits.
 
+pub mod allowance;
 pub mod limits;
 pub mod local;
+pub mod selftest;
 
 use crate::analysis::judge::Here;
 use crate::experiment::Cell;

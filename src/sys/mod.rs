@@ -15,6 +15,8 @@ pub mod fork;
 pub mod futex;
 pub mod perf;
 pub mod pollset;
+pub mod probing;
+pub mod ring;
 pub mod shared;
 pub mod signal;
 pub mod socket;

@@ -1,0 +1,315 @@
+//! One cell, old and new: rules, counts and order.
+
+use super::pairing::Group;
+use super::{Change, Direction, ERROR_RATE};
+use crate::analysis::judge::{self, short};
+use crate::analysis::metrics::Facts;
+use crate::analysis::rank::{Histogram, mann_whitney};
+use crate::experiment::Expectation;
+use crate::observation::End;
+use crate::results::{CellResult, Judged, Verdict};
+
+const WAKEUPS: &str = "wakeups_per_event";
+const RETURNS: &str = "returns_per_event";
+/// A count that is the same in so many rounds is a constant, not luck.
+const ROUNDS: u64 = 20;
+/// How far a count that includes uninterruptible sleeps may lie above one that
+/// does not; up to 0.6 % was seen.
+const DSLEEPS: f64 = 0.05;
+/// So many winners show a pattern.
+const WINNERS: usize = 20;
+
+/// What there is to say about a pair.
+#[derive(Default)]
+pub struct Found {
+    pub changes: Vec<Change>,
+    pub explained: Vec<String>,
+}
+
+/// What a source's wakeups are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Counts {
+    /// Interruptible sleeps.
+    Exact,
+    /// The uninterruptible ones as well.
+    UpperBound,
+    /// Returns to user space, or made up.
+    Other,
+}
+
+fn counts(source: &str) -> Counts {
+    match source {
+        "bpf" | "perf" => Counts::Exact,
+        "proc" => Counts::UpperBound,
+        _ => Counts::Other,
+    }
+}
+
+/// Compares two groups that were both measured.
+pub fn compare(old: &Group<'_>, new: &Group<'_>) -> Found {
+    let mut found = Found::default();
+    hard_checks(old, new, &mut found);
+    let sources = [old, new].map(|group| counts(&group.first().count_source));
+    let names = [old, new].map(|group| group.first().count_source.as_str());
+    // Returns say nothing about wakeups, and the other way round.
+    let comparable = names[0] == names[1] || !sources.contains(&Counts::Other);
+    let wakeups = [old, new].map(|group| Figures::of(WAKEUPS, group));
+    let within_dsleeps = sources.contains(&Counts::UpperBound) && within_dsleeps(&wakeups);
+    let mut explain = false;
+    let rules = rules(old, new);
+    for (rule, standings) in &rules {
+        let Some(change) = of_rule(rule, standings) else {
+            continue;
+        };
+        match counts_wakeups(&rule.metric) {
+            true if !comparable => {}
+            true if within_dsleeps => explain = true,
+            _ => found.changes.push(change),
+        }
+    }
+    for metric in [WAKEUPS, RETURNS] {
+        let judged = rules.iter().filter(|(rule, _)| rule.metric == metric);
+        let known = found.changes.iter().any(|change| change.what == metric);
+        let figures = [old, new].map(|group| Figures::of(metric, group));
+        let ([Some(was), Some(is)], false) = (&figures, known) else {
+            continue;
+        };
+        let holds = judged.clone().count() > 0 && judged.clone().all(|(_, s)| s.iter().all(|s| s.holds()));
+        let asked_alike = old.first().settings == new.first().settings;
+        match (metric == WAKEUPS, was.differ(is)) {
+            (_, false) => {}
+            (true, _) if !comparable => {}
+            (true, _) if within_dsleeps => explain = true,
+            _ => found.changes.push(Change {
+                what: metric.into(),
+                // Other settings, and right for both: neither is worse.
+                direction: if holds && !asked_alike { Direction::Changed } else { more_is_worse(was.mean, is.mean) },
+                old: was.to_string(),
+                new: is.to_string(),
+                expected: String::new(),
+                source: String::new(),
+            }),
+        }
+    }
+    if explain {
+        let [was, is] = wakeups.map(|figures| figures.map(|f| f.to_string()).unwrap_or_default());
+        found.explained.push(format!(
+            "{WAKEUPS} {was} ({}) -> {is} ({}): proc counts uninterruptible sleeps as well",
+            names[0], names[1]
+        ));
+    }
+    order(old, new, &mut found);
+    found
+}
+
+/// Lost and left events, and whatever else fails a cell without a rule of its own.
+fn hard_checks(old: &Group<'_>, new: &Group<'_>, found: &mut Found) {
+    let broken = |group: &Group<'_>| -> Option<String> {
+        let unruled = |cell: &&CellResult| {
+            cell.verdict == Verdict::Fail && cell.expectations.iter().all(|e| e.verdict != Verdict::Fail)
+        };
+        group.measured().find(unruled).map(|cell| format!("FAIL, {}", cell.reason))
+    };
+    let (direction, old, new) = match (broken(old), broken(new)) {
+        (None, Some(reason)) => (Direction::Worse, "pass".to_owned(), reason),
+        (Some(reason), None) => (Direction::Better, reason, "pass".to_owned()),
+        _ => return,
+    };
+    let (expected, source) = (String::new(), String::new());
+    found.changes.push(Change { what: "verdict".into(), direction, old, new, expected, source });
+}
+
+/// How often a rule held and did not.
+#[derive(Clone, Debug, Default)]
+struct Standing {
+    passed: usize,
+    failed: usize,
+    /// Of the first repetition that decides.
+    measured: String,
+}
+
+impl Standing {
+    fn of<'a>(judged: impl Iterator<Item = Judged> + 'a) -> Standing {
+        let mut found = Standing::default();
+        for one in judged {
+            let failed = one.verdict == Verdict::Fail;
+            if !failed && one.verdict != Verdict::Pass {
+                continue;
+            }
+            if found.measured.is_empty() || (failed && found.failed == 0) {
+                found.measured = one.measured;
+            }
+            *if failed { &mut found.failed } else { &mut found.passed } += 1;
+        }
+        found
+    }
+
+    fn known(&self) -> bool {
+        self.passed + self.failed > 0
+    }
+
+    fn holds(&self) -> bool {
+        self.failed == 0 && self.passed > 0
+    }
+}
+
+impl std::fmt::Display for Standing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let all = self.passed + self.failed;
+        match (self.failed, all) {
+            (0, _) => write!(f, "{} (pass)", self.measured),
+            (1, 1) => write!(f, "{} (FAIL)", self.measured),
+            (failed, all) => write!(f, "{} (FAIL {failed} of {all})", self.measured),
+        }
+    }
+}
+
+/// The rules of the new result, with their standing on both sides: the old one is
+/// judged by them too, so that a changed rule is no change of the kernel.
+fn rules<'a>(old: &Group<'a>, new: &Group<'a>) -> Vec<(&'a Expectation, [Standing; 2])> {
+    let rules = new.first().rules.iter();
+    let standing = |group: &Group<'a>, rule: &'a Expectation| {
+        Standing::of(group.measured().filter_map(|cell| judged(cell, rule)).collect::<Vec<_>>().into_iter())
+    };
+    rules.map(|rule| (rule, [standing(old, rule), standing(new, rule)])).collect()
+}
+
+/// A rule judged in one cell: as stored, or anew where the cell had another rule.
+fn judged(cell: &CellResult, rule: &Expectation) -> Option<Judged> {
+    let same = |other: &Expectation| other.metric == rule.metric && other.rule == rule.rule;
+    if let Some(at) = cell.rules.iter().position(same) {
+        return cell.expectations.get(at).cloned();
+    }
+    let seen = cell.whole_observation()?;
+    let judgeable = matches!(seen.end, End::Complete | End::Refused { .. });
+    judgeable.then(|| judge::one(rule, &Facts { seen: &seen, settings: &cell.settings }))
+}
+
+fn of_rule(rule: &Expectation, [was, is]: &[Standing; 2]) -> Option<Change> {
+    if !was.known() || !is.known() || was.holds() == is.holds() {
+        return None;
+    }
+    Some(Change {
+        what: rule.metric.clone(),
+        direction: if is.holds() { Direction::Better } else { Direction::Worse },
+        old: was.to_string(),
+        new: is.to_string(),
+        expected: judge::expected(&rule.rule, None),
+        source: rule.source.clone(),
+    })
+}
+
+fn counts_wakeups(metric: &str) -> bool {
+    metric.starts_with("wakeups") || metric.starts_with("spurious")
+}
+
+fn more_is_worse(old: f64, new: f64) -> Direction {
+    if new > old { Direction::Worse } else { Direction::Better }
+}
+
+/// A count per round, over all repetitions of a cell.
+struct Figures {
+    rounds: Histogram,
+    batch: u64,
+    mean: f64,
+    min: f64,
+    max: f64,
+    /// The kernel decides it alone, not a race in user space.
+    kernel: bool,
+}
+
+impl Figures {
+    fn of(metric: &str, group: &Group<'_>) -> Option<Figures> {
+        let mut rounds = Histogram::new();
+        let mut batch = 1;
+        for (_, seen) in group.complete() {
+            batch = seen.batch.max(1);
+            let of = if metric == WAKEUPS { &seen.wakeups_per_round } else { &seen.returns_per_round };
+            of.iter().for_each(|(count, number)| *rounds.entry(*count).or_default() += number);
+        }
+        let per_event = |count: &u64| *count as f64 / batch as f64;
+        let (min, max) = (per_event(rounds.keys().next()?), per_event(rounds.keys().next_back()?));
+        let sum: f64 = rounds.iter().map(|(count, number)| per_event(count) * *number as f64).sum();
+        let number: u64 = rounds.values().sum();
+        Some(Figures { batch, mean: sum / number as f64, min, max, kernel: metric == WAKEUPS, rounds })
+    }
+
+    /// The same in every round, and not by luck: after a burst, or in user space,
+    /// a few rounds alike say nothing.
+    fn constant(&self) -> bool {
+        let enough = (self.kernel && self.batch == 1) || self.rounds.values().sum::<u64>() >= ROUNDS;
+        self.min == self.max && enough
+    }
+
+    /// Constants differ by being different; other counts when their ranges lie
+    /// apart and that is no accident.
+    fn differ(&self, new: &Figures) -> bool {
+        if self.constant() && new.constant() {
+            return self.min != new.min;
+        }
+        if self.min <= new.max && new.min <= self.max {
+            return false;
+        }
+        let scaled = |of: &Figures, by: u64| -> Histogram { of.rounds.iter().map(|(c, n)| (c * by, *n)).collect() };
+        let ranked = mann_whitney(&scaled(self, new.batch), &scaled(new, self.batch));
+        ranked.is_some_and(|ranked| ranked.p < ERROR_RATE)
+    }
+
+    /// One worker for each event: then the kernel chose it, and nobody raced.
+    fn wakes_one(&self) -> bool {
+        self.batch == 1 && self.min == 1.0 && self.mean <= 1.0 + DSLEEPS
+    }
+}
+
+impl std::fmt::Display for Figures {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.min == self.max {
+            return f.write_str(&short(self.mean));
+        }
+        write!(f, "{} ({} to {})", short(self.mean), short(self.min), short(self.max))
+    }
+}
+
+/// The same floor, and no more above it than sleeps on locks amount to.
+fn within_dsleeps([old, new]: &[Option<Figures>; 2]) -> bool {
+    let (Some(old), Some(new)) = (old, new) else {
+        return false;
+    };
+    old.min == new.min && (old.mean - new.mean).abs() <= DSLEEPS * old.mean.min(new.mean)
+}
+
+/// The order of the winners, where the kernel alone chose them.
+fn order(old: &Group<'_>, new: &Group<'_>, found: &mut Found) {
+    let chosen = |group: &Group<'_>| {
+        let counted = counts(&group.first().count_source) != Counts::Other || group.first().count_source == "scripted";
+        counted && Figures::of(WAKEUPS, group).is_some_and(|figures| figures.wakes_one())
+    };
+    let judged = found.changes.iter().any(|change| change.what == "winners");
+    if judged || !chosen(old) || !chosen(new) {
+        return;
+    }
+    if let (Some(was), Some(is)) = (kind(old), kind(new))
+        && was != is
+    {
+        found.changes.push(Change {
+            what: "order".into(),
+            direction: Direction::Changed,
+            old: was.into(),
+            new: is.into(),
+            expected: String::new(),
+            source: String::new(),
+        });
+    }
+}
+
+/// The kind of order, where all repetitions have the same. How many workers a
+/// hash or a race happened to reach is no kind.
+fn kind<'a>(group: &Group<'a>) -> Option<&'a str> {
+    let mut kinds = group.complete().map(|(cell, seen)| match cell.winners.as_str() {
+        _ if seen.winners.len() < WINNERS => "few",
+        pattern if pattern == "rotates" || pattern.ends_with(" only") => pattern,
+        _ => "scattered",
+    });
+    let first = kinds.next()?;
+    (first != "few" && kinds.all(|other| other == first)).then_some(first)
+}
