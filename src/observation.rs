@@ -169,6 +169,11 @@ impl Observation {
         }
     }
 
+    /// How many rounds went from barrier to barrier.
+    pub fn rounds(&self) -> u64 {
+        self.wakeups_per_round.values().sum()
+    }
+
     /// Sum of one fact over the workers.
     pub fn total(&self, fact: impl Fn(&WorkerFacts) -> u64) -> u64 {
         self.workers.iter().map(fact).sum()

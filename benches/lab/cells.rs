@@ -26,6 +26,7 @@ pub fn settings(sets: &[&str], workers: u32, events: u64) -> Settings {
 /// Starts a cell the way `herd run` does: plan in, observation out.
 fn start(settings: &Settings, count_with: Option<&str>) -> Child {
     let plan = Plan {
+        repetition: 1,
         parent: std::process::id() as i32,
         trace: false,
         count_with: count_with.map(str::to_owned),

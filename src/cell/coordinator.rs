@@ -45,7 +45,7 @@ pub fn main() -> io::Result<()> {
 /// Runs one cell in this process.
 pub fn run(plan: &Plan) -> Observation {
     if plan.settings.worker.wait == "null" {
-        return scripted::observe(&plan.settings);
+        return scripted::observe(&plan.settings, plan.repetition);
     }
     attempt(plan).unwrap_or_else(Observation::empty)
 }
@@ -91,7 +91,11 @@ fn attempt(plan: &Plan) -> Result<Observation, End> {
     let limit = Duration::from_millis(settings.limit_ms.max(START_MS));
     let tasks = crew.line_up(&kit, limit).map_err(crew_end)?;
     let comm = super::crew::comm(std::process::id());
-    let (counter, refused) = Counter::open(plan.count_with.as_deref(), &comm, &tasks).map_err(invalid)?;
+    let (counter, refused) = match Counter::open(plan.count_with.as_deref(), &comm, &tasks) {
+        Ok(opened) => opened,
+        // Told apart from a run that went wrong: nothing was fired yet.
+        Err(why) => return Ok(Observation { sources_refused: vec![why.clone()], ..Observation::empty(invalid(why)) }),
+    };
     let mut watch = Watch::new(&ledger, tasks, counter).map_err(|e| invalid(e.to_string()))?;
     let found = measure(plan, &ledger, &crew, &mut watch, opened.injector.as_mut());
     found.map(|found| Observation { sources_refused: refused, ..found }).map_err(|e| invalid(e.to_string()))

@@ -3,7 +3,7 @@
 //! The leading comment block is the drawing; `herd explain` prints it.
 
 use super::error::ExperimentError;
-use super::expectation::Expectation;
+use super::expectation::{Expectation, Rule};
 use super::keys;
 use super::reader::Reader;
 use toml::Value;
@@ -214,10 +214,29 @@ impl Experiment {
                 }
             }
         }
+        self.check_relations()?;
         if let Some(pivot) = &self.layout.pivot
             && !self.axes.iter().any(|axis| axis.key == *pivot)
         {
             return err(table_line, format!("[table] pivot = {pivot:?} is not a key of [matrix]"));
+        }
+        Ok(())
+    }
+    /// A cell is compared with the cell of another row, which must be there.
+    fn check_relations(&self) -> Result<(), ExperimentError> {
+        for expect in &self.expects {
+            let err = |message| Err(ExperimentError::new(&self.path, expect.line, message));
+            for rule in &expect.rules {
+                let Rule::Times(times) = &rule.rule else { continue };
+                let other = &times.times_of;
+                if !self.rows.iter().any(|row| row.name == *other) {
+                    let near = keys::did_you_mean(other, self.rows.iter().map(|r| r.name.as_str()));
+                    return err(format!("unknown wait {other:?} in times_of{near}"));
+                }
+                if expect.rows.is_empty() || expect.rows.contains(other) {
+                    return err(format!("times_of = {other:?} compares that row with itself; name the others in wait"));
+                }
+            }
         }
         Ok(())
     }

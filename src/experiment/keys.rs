@@ -230,6 +230,14 @@ pub const KEYS: &[Key] = &[
     key!("null_lose", "an event number", "the event that the null wait loses", |s, v| {
         number(v, 0, 100_000_000).map(|x| s.null.lose = Some(x))
     }),
+    key!("null_flaky", "list of numbers", "wakeups per event of each repetition in turn, for the null wait", |s, v| {
+        let list = v.as_array().ok_or("a list of numbers such as [1, 1, 2]")?;
+        s.null.flaky = list.iter().map(|item| number(item, 0, 100_000)).collect::<Result<_, _>>()?;
+        Ok(())
+    }),
+    key!("null_invalid", "text", "why the null wait could not measure", |s, v| {
+        text(v).map(|x| s.null.invalid = Some(x))
+    }),
     key!("override", "list of tables", "settings of single workers", |s, v| { overrides(v).map(|x| s.overrides = x) }),
     key!("kind", "a name from `herd list --waits`", "how a worker sleeps", per worker, |s, v| {
         named(v, "wait", &crate::wait::names()).map(|x| s.worker.wait = x)

@@ -4,6 +4,7 @@
 use super::error::ExperimentError;
 use super::expectation::{Expectation, Rule};
 use super::file::{Assignment, Axis, Expect, Layout, Placed, Row};
+use super::kernel::{KernelRange, Release};
 use super::keys;
 use toml::Value;
 use toml::de::{DeTable, DeValue};
@@ -56,6 +57,15 @@ impl Reader<'_> {
                 let found = keys::shown(&self.value(other, at)?);
                 self.err(at, format!("{key} must be a string, not {found}"))
             }
+        }
+    }
+
+    /// A kernel release, as text.
+    fn release(&self, value: &DeValue<'_>, key: &str, at: usize) -> Result<String, ExperimentError> {
+        let text = self.string(value, key, at)?;
+        match Release::parse(&text) {
+            Some(_) if text.bytes().all(|b| b.is_ascii_digit() || b == b'.') => Ok(text),
+            _ => self.err(at, format!("{key} must be a kernel release such as \"5.14\", not {text:?}")),
         }
     }
 
@@ -167,7 +177,7 @@ impl Reader<'_> {
 
     pub(super) fn expect(&self, table: &DeTable<'_>, at: usize) -> Result<Expect, ExperimentError> {
         let mut expect = Expect { line: self.line(at), rows: Vec::new(), when: Vec::new(), rules: Vec::new() };
-        let (mut source, mut needs) = (String::new(), Vec::new());
+        let (mut source, mut needs, mut kernel) = (String::new(), Vec::new(), KernelRange::default());
         for (key, value) in table.iter() {
             let here = value.span().start;
             let value = value.get_ref();
@@ -175,6 +185,8 @@ impl Reader<'_> {
                 "wait" => expect.rows = self.strings(value, "wait", here)?,
                 "source" => source = self.string(value, "source", here)?,
                 "needs" => needs = self.probes(value, here)?,
+                "since" => kernel.since = Some(self.release(value, "since", here)?),
+                "before" => kernel.before = Some(self.release(value, "before", here)?),
                 name if asserts(name, value) => {
                     let parsed = self.value(value, here)?;
                     let rule = Rule::parse(name, &parsed).or_else(|wanted| {
@@ -185,6 +197,7 @@ impl Reader<'_> {
                         rule,
                         source: String::new(),
                         needs: Vec::new(),
+                        kernel: KernelRange::default(),
                     });
                 }
                 name if keys::find(name).is_some() => {
@@ -207,7 +220,11 @@ impl Reader<'_> {
         if expect.rules.is_empty() {
             return self.err(at, "an [[expect]] needs at least one metric (see `herd list --metrics`)");
         }
+        if kernel.is_empty() {
+            return self.err(at, format!("{kernel} is no kernel at all; exchange since and before"));
+        }
         for rule in &mut expect.rules {
+            rule.kernel.clone_from(&kernel);
             rule.source.clone_from(&source);
             rule.needs.clone_from(&needs);
         }
@@ -240,7 +257,7 @@ impl Reader<'_> {
 }
 
 fn assertable() -> impl Iterator<Item = &'static str> {
-    crate::analysis::metrics::names().chain(["winners", "error"])
+    crate::analysis::metrics::names().chain(["winners", "error", "share"])
 }
 
 /// Whether `name = value` is a rule and not a selection. `events` and `stranded`

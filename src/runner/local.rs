@@ -73,6 +73,7 @@ impl Local {
             trace: wish.trace,
             count_with: wish.count_with.clone(),
             timeline: wish.timeline,
+            repetition: wish.repetition,
             settings: settings.clone(),
         };
         let invalid = |reason: String| Observation::empty(End::Invalid { reason, again: false });
