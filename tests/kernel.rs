@@ -75,8 +75,10 @@ fn measured(text: &str, args: &[&str], code: i32) -> Results {
     results
 }
 
-fn seen(cell: &CellResult) -> &Observation {
-    cell.observation.as_ref().unwrap_or_else(|| panic!("{} did not run", cell.id))
+fn seen(cell: &CellResult) -> Observation {
+    let facts = cell.observation.clone().unwrap_or_else(|| panic!("{} did not run", cell.id));
+    // A stored cell has its workers beside the other facts.
+    Observation { workers: cell.workers.clone(), ..facts }
 }
 
 /// Every event was fired, claimed once, and none is left.
