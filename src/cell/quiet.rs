@@ -93,6 +93,9 @@ impl Watch {
 
     /// One try. `Ok(Ok(..))` only if all slept in their waits at one moment.
     pub fn try_quiet(&mut self, ledger: &Ledger) -> io::Result<Result<(), NotYet>> {
+        // Before the phases: a worker that returns after its phase was read, and
+        // sleeps elsewhere than in its wait, must not pass for one that never left.
+        let before = ledger_mark(ledger);
         for (worker, slot) in ledger.slots().enumerate() {
             let watched = &mut self.workers[worker];
             watched.active |= slot.returns() != watched.returns;
@@ -100,7 +103,6 @@ impl Watch {
                 return Ok(not_yet(worker, "busy by its own word"));
             }
         }
-        let before = ledger_mark(ledger);
         match self.counter.awake() {
             Some(0) => {}
             Some(awake) => return Ok(not_yet(0, &format!("{awake} workers are awake"))),
