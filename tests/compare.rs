@@ -595,3 +595,37 @@ fn a_reader_that_has_had_enough_is_no_failure() {
     drop(child.stdout.take());
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
+
+/// Runs the headline as `text` has it and returns the stored result.
+fn run_headline(folder: &Folder, name: &str, text: &str) -> String {
+    let place = folder.0.join(name);
+    std::fs::create_dir_all(&place).unwrap();
+    // The same file name gives the same experiment, and so the same ids.
+    let file = place.join("01-herd.toml");
+    std::fs::write(&file, text).unwrap();
+    let (file, place) = (file.display().to_string(), place.join("kept"));
+    let sets = ["--set", "events=41", "--set", "placement=threads"];
+    let kept = place.display().to_string();
+    let said = herd(&[&["run", &file, "--quiet", "--output", &kept], &sets[..]].concat());
+    assert!(matches!(said.status.code(), Some(0 | 1)), "{said:?}");
+    let stored = std::fs::read_dir(&place).unwrap().next().unwrap().unwrap().path();
+    stored.display().to_string()
+}
+
+#[test]
+fn a_swapped_flag_of_a_real_run_is_found_and_nothing_else() {
+    let folder = Folder::new("swapped");
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments/01-herd.toml")).unwrap();
+    let plain = text.replace("exclusive = true", "exclusive = false");
+    assert_ne!(text, plain);
+    let [old, again, new] =
+        [("old", &text), ("again", &text), ("new", &plain)].map(|(name, text)| run_headline(&folder, name, text));
+    check_exit(&["compare", &old, &again], 0, "no difference", "");
+    let said = herd(&["compare", &old, &new, "--format", "json"]);
+    assert_eq!(said.status.code(), Some(1), "{said:?}");
+    let found: serde_json::Value = serde_json::from_slice(&said.stdout).unwrap();
+    let cells = found["cells"].as_array().unwrap();
+    assert_eq!(cells.len(), 1, "{cells:#?}");
+    assert_eq!(cells[0]["id"], "herd/epoll-exclusive/placement=threads");
+    assert_eq!(cells[0]["settings"][0]["what"], "exclusive");
+}

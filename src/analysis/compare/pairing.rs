@@ -86,7 +86,7 @@ pub fn pair<'a, 'b>(old: &'b [Group<'a>], new: &'b [Group<'a>]) -> Paired<'a, 'b
         }
         let like = |other: &&Group<'a>| other.first().settings == group.first().settings;
         let unique = alone.iter().filter(|g| like(g)).count() == 1 && spare.iter().filter(|g| like(g)).count() == 1;
-        match spare.iter().position(|g| like(&g)).filter(|_| unique) {
+        match spare.iter().position(like).filter(|_| unique) {
             Some(at) => found.both.push((group, spare.remove(at))),
             None => found.only_old.push(group),
         }
