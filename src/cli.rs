@@ -31,6 +31,15 @@ pub enum Command {
         after_help = "Examples:\n  herd run herd\n  herd run herd --set workers=64 --format markdown\n  herd run my.toml --output results --repeat 3"
     )]
     Run(RunArgs),
+    /// Check every expectation and report each as a test point.
+    ///
+    /// KTAP on stdout by default. Exit code 0: all that could be judged passed;
+    /// 1: one failed; 2: the command line or an experiment file is wrong; 3: one
+    /// could not be measured; 4: all were skipped.
+    #[command(
+        after_help = "Examples:\n  herd check\n  herd check herd --repeat 10\n  herd check --cross-check\n  herd check my.toml --format junit >herd.xml"
+    )]
+    Check(CheckArgs),
     /// What there is: experiments, objects, waits, loads, settings, metrics, probes.
     #[command(after_help = "Examples:\n  herd list\n  herd list --settings")]
     List(ListArgs),
@@ -70,11 +79,36 @@ pub struct RunArgs {
     /// Names from `herd list`, or experiment files; the headline if none is given.
     #[arg(value_name = "NAME or FILE")]
     pub experiments: Vec<String>,
+    #[command(flatten)]
+    pub format: FormatArgs,
+    #[command(flatten)]
+    pub measure: MeasureArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Names from `herd list`, or experiment files; all of the list if none is given.
+    #[arg(value_name = "NAME or FILE")]
+    pub experiments: Vec<String>,
+    /// How to report it.
+    #[arg(long, short, default_value = "ktap", value_parser = report::names())]
+    pub format: String,
+    /// No progress, no word about the kept file.
+    #[arg(long, short)]
+    pub quiet: bool,
+    /// Count each cell with every source there is; the sources must agree.
+    #[arg(long)]
+    pub cross_check: bool,
+    #[command(flatten)]
+    pub measure: MeasureArgs,
+}
+
+/// How cells are run, whatever is then done with what they saw.
+#[derive(Debug, Args)]
+pub struct MeasureArgs {
     /// Change a setting in every cell: workers=64, or a list for a matrix: workers=2,4.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub sets: Vec<Set>,
-    #[command(flatten)]
-    pub format: FormatArgs,
     /// Keep the result as JSON in this directory.
     #[arg(long, short, value_name = "DIR")]
     pub output: Option<PathBuf>,

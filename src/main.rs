@@ -23,6 +23,7 @@ fn main() -> ExitCode {
     let outcome = match cli.command {
         None => command::run::run(&cli.run),
         Some(Command::Run(args)) => command::run::run(&args),
+        Some(Command::Check(args)) => command::check::run(&args),
         Some(Command::List(args)) => command::list::run(&args),
         Some(Command::Explain(args)) => command::explain::run(&args),
         Some(Command::Show(args)) => command::show::run(&args),

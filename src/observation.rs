@@ -16,7 +16,8 @@ pub enum End {
     Lost {
         event: u64,
         /// One line per worker: state, wait channel, kernel stack where readable.
-        workers: Vec<String>,
+        /// Not `workers`: this is flattened into the observation, which has one.
+        states: Vec<String>,
     },
     /// Something could not be measured.
     Invalid {
@@ -166,6 +167,11 @@ impl Observation {
             timeline: None,
             warnings: Vec::new(),
         }
+    }
+
+    /// How many rounds went from barrier to barrier.
+    pub fn rounds(&self) -> u64 {
+        self.wakeups_per_round.values().sum()
     }
 
     /// Sum of one fact over the workers.

@@ -61,7 +61,8 @@ fn judge(cell: &mut CellResult) {
         expectations: cell.rules.clone(),
     };
     let repetition = cell.repetition;
-    *cell = herd::analysis::judge(&again, cell.whole_observation().unwrap(), |_| None);
+    let here = herd::analysis::judge::Here { release: "", lacks: &|_| None };
+    *cell = herd::analysis::judge(&again, cell.whole_observation().unwrap(), &here);
     cell.repetition = repetition;
 }
 

@@ -164,7 +164,7 @@ fn nobody_can_do_everything_but_count_with_bpf_and_perf() {
         &["explain", "herd"],
         &["show", &stored],
         &["compare", &stored, &stored],
-        &["run", "herd", "--set", "events=11", "--count-with", "ledger", "--set", "kind=block"],
+        &["run", "herd", "--set", "events=11", "--count-with", "ledger"],
     ] {
         let said = nobody(args);
         // The ledger sees no herd, which the headline expects: a FAIL is right there.

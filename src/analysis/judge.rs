@@ -5,35 +5,39 @@
 //! invalid, never a pass and never a fail.
 
 use super::metrics::{self, Facts, Value};
-use super::winners;
+use super::{relation, winners};
+use crate::experiment::expectation::{Share, Times};
 use crate::experiment::settings::Stranded;
 use crate::experiment::{Cell, Expectation, Rule, Settings, Winners};
 use crate::observation::{End, Observation};
 use crate::results::{CellResult, Judged, Verdict};
 
-/// Judges a cell that ran. `lacks` says why a probe failed, by probe name.
-pub fn judge(cell: &Cell, mut seen: Observation, lacks: impl Fn(&str) -> Option<String>) -> CellResult {
+/// What the hard checks are called where they stand beside expectations.
+pub const CONSERVATION: &str = "conservation";
+
+/// The machine a cell ran on, as far as an expectation may depend on it.
+pub struct Here<'a> {
+    /// As `uname -r` says it.
+    pub release: &'a str,
+    /// Why a probe failed, by probe name.
+    pub lacks: &'a dyn Fn(&str) -> Option<String>,
+}
+
+/// Judges a cell that ran. Relations to other cells stay open; see `relation`.
+pub fn judge(cell: &Cell, mut seen: Observation, here: &Here<'_>) -> CellResult {
     let facts = Facts { seen: &seen, settings: &cell.settings };
-    let (mut verdict, mut reason) = hard_checks(&facts, &cell.expectations);
+    let (hard, reason) = hard_checks(&facts, &cell.expectations);
     let mut expectations = Vec::new();
     for expectation in &cell.expectations {
-        let lacking = expectation.needs.iter().find_map(|need| lacks(need));
-        let judged = match (lacking, verdict) {
+        let lacking = expectation.needs.iter().find_map(|need| (here.lacks)(need));
+        let judged = match (expectation.kernel.excludes(here.release).or(lacking), hard) {
             (Some(why), _) => skipped(expectation, why),
             (None, Verdict::Invalid) => invalid(expectation, &reason),
             (None, _) => one(expectation, &facts),
         };
         expectations.push(judged);
     }
-    if verdict == Verdict::Pass {
-        verdict = of_all(&expectations);
-        if let Some(worst) = expectations.iter().find(|e| e.verdict == verdict && verdict != Verdict::Pass) {
-            reason = match verdict {
-                Verdict::Skip => worst.reason.clone(),
-                _ => format!("{}: expected {}, measured {}", worst.metric, worst.expected, worst.measured),
-            };
-        }
-    }
+    let (verdict, reason) = overall((hard, reason), &expectations);
     CellResult {
         metrics: metrics::all(&facts),
         winners: winners::pattern(&seen.winners, cell.settings.workers),
@@ -47,6 +51,29 @@ pub fn judge(cell: &Cell, mut seen: Observation, lacks: impl Fn(&str) -> Option<
     }
 }
 
+/// Draws the verdict of a cell that ran anew, after an expectation was settled.
+pub fn conclude(cell: &mut CellResult) {
+    if let Some(seen) = cell.whole_observation() {
+        let hard = hard_checks(&Facts { seen: &seen, settings: &cell.settings }, &cell.rules);
+        (cell.verdict, cell.reason) = overall(hard, &cell.expectations);
+    }
+}
+
+/// The hard checks come first; then the worst expectation, with its words.
+fn overall(hard: (Verdict, String), expectations: &[Judged]) -> (Verdict, String) {
+    let verdict = of_all(expectations);
+    if hard.0 != Verdict::Pass || verdict == Verdict::Pass {
+        return hard;
+    }
+    let worst = expectations.iter().find(|e| e.verdict == verdict).expect("it is the verdict of one of them");
+    let reason = match verdict {
+        Verdict::Skip => worst.reason.clone(),
+        Verdict::Invalid => format!("{}: {}", worst.metric, worst.reason),
+        _ => format!("{}: expected {}, measured {}", worst.metric, worst.expected, worst.measured),
+    };
+    (verdict, reason)
+}
+
 /// A cell that was not run, because something is lacking here.
 pub fn skip(cell: &Cell, why: String) -> CellResult {
     CellResult {
@@ -55,6 +82,40 @@ pub fn skip(cell: &Cell, why: String) -> CellResult {
         reason: why,
         ..unrun(cell)
     }
+}
+
+/// A cell that was to run and did not.
+pub fn not_run(cell: &Cell, why: &str) -> CellResult {
+    CellResult {
+        expectations: cell.expectations.iter().map(|e| invalid(e, why)).collect(),
+        reason: why.into(),
+        ..unrun(cell)
+    }
+}
+
+/// The hard checks of a cell, as if an experiment had asked for them.
+pub fn conservation(cell: &CellResult) -> Judged {
+    let tolerant = cell.settings.stranded == Stranded::Count;
+    let rest = if tolerant { "the others left and counted" } else { "none left" };
+    let mut judged = Judged {
+        metric: CONSERVATION.into(),
+        expected: format!("{} events fired, each claimed once, {rest}, all sums equal", cell.settings.events),
+        measured: String::new(),
+        verdict: cell.verdict,
+        reason: cell.reason.clone(),
+        source: String::new(),
+    };
+    if let Some(seen) = cell.whole_observation() {
+        (judged.verdict, judged.reason) = hard_checks(&Facts { seen: &seen, settings: &cell.settings }, &cell.rules);
+        judged.measured = match &seen.end {
+            End::Refused { call, errno, .. } => format!("{errno} from {call}"),
+            _ => {
+                let (fired, claims) = (seen.fired, seen.total(|w| w.claims));
+                format!("{fired} of {} events fired, {claims} claimed, {} left", cell.settings.events, seen.stranded)
+            }
+        };
+    }
+    judged
 }
 
 fn unrun(cell: &Cell) -> CellResult {
@@ -97,9 +158,8 @@ fn hard_checks(facts: &Facts<'_>, expectations: &[Expectation]) -> (Verdict, Str
         End::Complete => {}
         End::Interrupted => return (Verdict::Invalid, "interrupted".into()),
         End::Invalid { reason, .. } => return (Verdict::Invalid, reason.clone()),
-        End::Lost { event, workers } => {
-            let reason =
-                format!("event {event} was fired, everybody sleeps and nobody took it; {}", workers.join("; "));
+        End::Lost { event, states } => {
+            let reason = format!("event {event} was fired, everybody sleeps and nobody took it; {}", states.join("; "));
             return (Verdict::Fail, reason);
         }
         End::Refused { worker, call, errno } => {
@@ -155,13 +215,24 @@ fn invalid(expectation: &Expectation, why: &str) -> Judged {
 
 /// Judges one expectation of a cell whose hard checks passed.
 pub fn one(expectation: &Expectation, facts: &Facts<'_>) -> Judged {
+    let value = || metrics::find(&expectation.metric).and_then(|m| m.value(facts));
     let (holds, measured) = match &expectation.rule {
         Rule::Winners(want) => order(*want, facts),
+        Rule::Times(_) => return invalid(expectation, relation::OPEN),
+        Rule::Share(share) => match facts.seen.workers.get(share.worker as usize) {
+            Some(worker) => share_of(share, worker.claims, facts),
+            None => return skipped(expectation, format!("there is no worker {}", share.worker)),
+        },
+        Rule::NeverAbove(bound) => match value() {
+            Some(value) if value.max <= bound + 1e-9 => (true, format!("not seen in {} rounds", facts.seen.rounds())),
+            Some(value) => (false, format!("{} in {} rounds", number(&value), facts.seen.rounds())),
+            None => (false, "no value".into()),
+        },
         Rule::Error(want) => match &facts.seen.end {
             End::Refused { errno, call, .. } => (errno == want, format!("{errno} from {call}")),
             _ => (false, "no error".into()),
         },
-        rule => match metrics::find(&expectation.metric).and_then(|m| m.value(facts)) {
+        rule => match value() {
             Some(value) => (within(rule, &value, facts.settings.workers), number(&value)),
             None => (false, "no value".into()),
         },
@@ -195,8 +266,17 @@ fn within(rule: &Rule, value: &Value, workers: u32) -> bool {
                 && fits(range.mean_min, &|b| at_least(value.mean, b))
                 && fits(range.mean_max, &|b| at_most(value.mean, b))
         }
-        Rule::Winners(_) | Rule::Error(_) => false,
+        _ => false,
     }
+}
+
+/// Whether a worker's claims are within the binomial bounds.
+fn share_of(share: &Share, claims: u64, facts: &Facts<'_>) -> (bool, String) {
+    let part = share.part.unwrap_or(1.0 / f64::from(facts.settings.workers));
+    let all = facts.seen.total(|w| w.claims);
+    let (low, high) = winners::binomial_bounds(all, part);
+    let measured = format!("{claims} of {all}, likely are {low} to {high}");
+    ((low..=high).contains(&claims) && all > 0, measured)
 }
 
 fn order(want: Winners, facts: &Facts<'_>) -> (bool, String) {
@@ -246,6 +326,19 @@ pub fn expected(rule: &Rule, settings: Option<&Settings>) -> String {
         }
         Rule::Winners(want) => format!("{want:?}").to_lowercase(),
         Rule::Error(name) => name.clone(),
+        Rule::NeverAbove(bound) => format!("never above {}", short(*bound)),
+        Rule::Share(Share { worker, part: Some(part) }) => {
+            format!("w{worker} gets {} of the claims, p = {}", short(*part), winners::ERROR_RATE)
+        }
+        Rule::Share(Share { worker, part: None }) => {
+            format!("w{worker} gets an equal share of the claims, p = {}", winners::ERROR_RATE)
+        }
+        Rule::Times(Times { times_of, min, max }) => {
+            let mut parts = Vec::new();
+            parts.extend(min.map(|b| format!("at least {}", short(b))));
+            parts.extend(max.map(|b| format!("at most {}", short(b))));
+            format!("{} times that of {times_of}", parts.join(" and "))
+        }
         Rule::Range(range) => {
             let mut parts = Vec::new();
             let mut add = |word: &str, bound: Option<String>| parts.extend(bound.map(|b| format!("{word} {b}")));

@@ -4,7 +4,10 @@ pub mod compare;
 pub mod disturbance;
 pub mod judge;
 pub mod metrics;
+pub mod points;
 pub mod rank;
+pub mod relation;
+pub mod sources;
 pub mod winners;
 
 pub use judge::judge;

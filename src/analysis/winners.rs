@@ -1,6 +1,6 @@
 //! In which order the work went round, and how evenly.
 
-use statrs::distribution::{ChiSquared, ContinuousCDF};
+use statrs::distribution::{Binomial, ChiSquared, ContinuousCDF, DiscreteCDF};
 
 /// Chance of calling a fair hash unfair.
 pub const ERROR_RATE: f64 = 0.001;
@@ -55,6 +55,13 @@ pub fn chi_square_limit(workers: usize) -> f64 {
     distribution.inverse_cdf(1.0 - ERROR_RATE)
 }
 
+/// The counts between which one worker's claims out of `all` fall with
+/// probability 1 - [`ERROR_RATE`], when each goes there with chance `part`.
+pub fn binomial_bounds(all: u64, part: f64) -> (u64, u64) {
+    let distribution = Binomial::new(part, all).expect("a part between 0 and 1, checked when it was read");
+    (distribution.inverse_cdf(ERROR_RATE / 2.0), distribution.inverse_cdf(1.0 - ERROR_RATE / 2.0))
+}
+
 /// Winners cut into trials of `size`: the mean of the largest share (in events),
 /// and the part of the trials that left a worker idle.
 pub fn trials(winners: &[u32], workers: u32, size: usize) -> Option<(f64, f64)> {
@@ -103,6 +110,16 @@ mod tests {
         assert!((chi_square_limit(8) - 24.32).abs() < 0.01);
         assert_eq!(chi_square(&[10, 10]), 0.0);
         assert_eq!(chi_square(&[15, 5]), 5.0);
+    }
+
+    #[test]
+    fn binomial_bounds_hold_the_error_rate() {
+        // Mean 500, standard deviation 15.8: 3.29 of them to either side.
+        assert_eq!(binomial_bounds(1000, 0.5), (448, 552));
+        assert_eq!(binomial_bounds(0, 0.5), (0, 0));
+        // All eight to one of two happens once in 256 times: not rare enough.
+        assert_eq!(binomial_bounds(8, 0.5), (0, 8));
+        assert_eq!(binomial_bounds(12, 0.5), (1, 11));
     }
 
     #[test]

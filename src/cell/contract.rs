@@ -26,11 +26,19 @@ pub struct Asleep {
 
 /// Something failed while an object or a wait was set up.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{call}: {}", errno.desc())]
+#[error("{call}: {}{}", errno.desc(), way_out(*.call, *.errno))]
 pub struct SetupError {
     /// The call that failed, with its operand, such as `epoll_ctl(ADD)`.
     pub call: Call,
     pub errno: Errno,
+}
+
+/// What to do about it, where that is known.
+fn way_out(call: Call, errno: Errno) -> &'static str {
+    match (call, errno) {
+        (Call::Connect, Errno::ENETUNREACH | Errno::EADDRNOTAVAIL) => " (is loopback up? ip link set lo up)",
+        _ => "",
+    }
 }
 
 /// The calls that can fail in a worker, by number, since a worker can only
@@ -50,11 +58,12 @@ pub enum Call {
     Thread,
     Fcntl,
     Connect,
+    TemporaryDirectory,
     Other,
 }
 
 impl Call {
-    const ALL: [Call; 13] = [
+    const ALL: [Call; 14] = [
         Call::Socket,
         Call::Bind,
         Call::Listen,
@@ -67,6 +76,7 @@ impl Call {
         Call::Thread,
         Call::Fcntl,
         Call::Connect,
+        Call::TemporaryDirectory,
         Call::Other,
     ];
 
@@ -92,6 +102,7 @@ impl std::fmt::Display for Call {
             Call::Thread => "pthread_create",
             Call::Fcntl => "fcntl",
             Call::Connect => "connect",
+            Call::TemporaryDirectory => "mkdtemp (TMPDIR must name a directory that can be written)",
             Call::Other => "a call in the worker",
         })
     }

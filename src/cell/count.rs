@@ -124,6 +124,13 @@ impl Counter {
         })
     }
 
+    /// What [`Counter::of`] would read from a status file after one more sleep;
+    /// `None` for sources that are cheaper to read.
+    pub fn after_one_sleep(&self, before: Sleeps) -> Option<Sleeps> {
+        let file = matches!(self, Counter::Perf(_) | Counter::Proc);
+        file.then_some(Sleeps { wakeups: before.wakeups + 1, ..before })
+    }
+
     /// How many of `own` sleeps of the lab itself are among the wakeups.
     pub fn holds(&self, own: u64) -> u64 {
         if matches!(self, Counter::Ledger) { 0 } else { own }
@@ -154,16 +161,12 @@ impl Counter {
         lane
     }
 
-    /// What the kernel did not tell us, if anything: the counts are void then.
-    pub fn lost(&self) -> Option<String> {
-        let Counter::Bpf(counter) = self else {
-            return None;
-        };
-        match counter.missed() {
-            Ok(0) => None,
-            Ok(missed) => Some(format!("{missed} runs of the BPF programs were skipped by the kernel")),
-            // Too old to say; the comparison with /proc at the end stands in.
-            Err(_) => None,
+    /// Runs of the counting programs that the kernel skipped, because another
+    /// BPF program or map call was active on that CPU. Zero where it is not told.
+    pub fn missed(&self) -> u64 {
+        match self {
+            Counter::Bpf(counter) => counter.missed().unwrap_or(0),
+            _ => 0,
         }
     }
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::Pid;
 
 use super::contract::{Call, Door, SetupError, SharedWait};
@@ -56,16 +56,17 @@ impl From<io::Error> for CrewError {
 }
 
 /// Running worker processes.
-#[derive(Default)]
 pub struct Crew {
     processes: Vec<Pid>,
+    /// Workers per process.
+    threads: u32,
 }
 
 impl Crew {
     /// Forks all processes. Every worker then sleeps at its gate.
     pub fn start(kit: &Kit<'_>) -> Result<Crew, CrewError> {
-        let mut crew = Crew::default();
         let placement = kit.settings.placement();
+        let mut crew = Crew { processes: Vec::new(), threads: placement.threads };
         let coordinator = nix::unistd::getpid();
         for process in 0..placement.processes {
             let first = process * placement.threads;
@@ -138,18 +139,25 @@ impl Crew {
     }
 
     /// An error that names the first worker process found dead.
+    ///
+    /// It stays a zombie: reaped here, its number could belong to somebody else
+    /// by the time the crew is killed.
     pub fn check_alive(&self) -> Result<(), CrewError> {
-        match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
-            Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => Ok(()),
-            Ok(WaitStatus::Signaled(pid, signal, _)) => {
-                Err(CrewError::Broken(format!("worker process {pid} was killed by {signal}")))
-            }
-            Ok(WaitStatus::Exited(pid, code)) => {
-                Err(CrewError::Broken(format!("worker process {pid} ended with code {code}")))
-            }
-            Ok(_) => Ok(()),
-            Err(errno) => Err(CrewError::Broken(format!("waitpid: {errno}"))),
-        }
+        let how = match waitid(Id::All, WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT) {
+            Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => return Ok(()),
+            Ok(WaitStatus::Signaled(pid, signal, _)) => (pid, format!("was killed by {signal}")),
+            Ok(WaitStatus::Exited(pid, code)) => (pid, format!("ended with code {code}")),
+            Ok(_) => return Ok(()),
+            Err(errno) => return Err(CrewError::Broken(format!("waitid: {errno}"))),
+        };
+        Err(CrewError::Broken(format!("{} (process {}) {}", self.workers_of(how.0), how.0, how.1)))
+    }
+
+    /// The workers that live in process `pid`, in words.
+    fn workers_of(&self, pid: Pid) -> String {
+        let at = self.processes.iter().position(|known| *known == pid).unwrap_or(0) as u32;
+        let (first, last) = (at * self.threads, (at + 1) * self.threads - 1);
+        if first == last { format!("worker {first}") } else { format!("workers {first} to {last}") }
     }
 }
 

@@ -142,8 +142,10 @@ impl Slot<'_> {
 
     pub fn returned(&self, t_return_ns: u64) {
         self.words[LAST_RETURN].store(t_return_ns, Relaxed);
-        self.add(RETURNS);
         self.words[PHASE].store(2, Release);
+        // After the phase: who sees this return also sees the worker busy.
+        let returns = &self.words[RETURNS];
+        returns.store(returns.load(Relaxed) + 1, Release);
     }
 
     pub fn claimed(&self, claim: Claim, t_return_ns: u64, t_claim_ns: u64) {

@@ -20,5 +20,8 @@ pub struct Plan {
     /// Event whose timeline to keep, counted from 0.
     #[serde(default)]
     pub timeline: Option<u64>,
+    /// Which repetition of the cell this is, counted from 1.
+    #[serde(default)]
+    pub repetition: u32,
     pub settings: Settings,
 }

@@ -70,7 +70,7 @@ impl Watch {
             let sleeps = counter.of(worker, ledger, &task)?;
             Ok(Watched {
                 expected: slot.asleep(),
-                arrivals: task.runs()?.map(|runs| runs.arrivals).filter(|n| *n > 0),
+                arrivals: arrivals(&task)?,
                 first: sleeps,
                 sleeps,
                 returns: slot.returns(),
@@ -93,6 +93,9 @@ impl Watch {
 
     /// One try. `Ok(Ok(..))` only if all slept in their waits at one moment.
     pub fn try_quiet(&mut self, ledger: &Ledger) -> io::Result<Result<(), NotYet>> {
+        // Before the phases: a worker that returns after its phase was read, and
+        // sleeps elsewhere than in its wait, must not pass for one that never left.
+        let before = ledger_mark(ledger);
         for (worker, slot) in ledger.slots().enumerate() {
             let watched = &mut self.workers[worker];
             watched.active |= slot.returns() != watched.returns;
@@ -100,7 +103,6 @@ impl Watch {
                 return Ok(not_yet(worker, "busy by its own word"));
             }
         }
-        let before = ledger_mark(ledger);
         match self.counter.awake() {
             Some(0) => {}
             Some(awake) => return Ok(not_yet(0, &format!("{awake} workers are awake"))),
@@ -117,7 +119,7 @@ impl Watch {
     }
 
     /// Looks at every worker through /proc; see the top of this file.
-    fn scan(&mut self) -> io::Result<Option<NotYet>> {
+    pub fn scan(&mut self) -> io::Result<Option<NotYet>> {
         // Each pass either ends here or finds at least one more active worker.
         loop {
             let looks = if self.workers.iter().filter(|w| w.active).count() > 1 { 2 } else { 1 };
@@ -131,7 +133,7 @@ impl Watch {
             let mut more = false;
             for (worker, watched) in self.workers.iter_mut().enumerate().filter(|(_, w)| !w.active) {
                 if !watched.task.sleeps()? {
-                    return Ok(Some(NotYet { worker: worker as u32, why: "woken".into() }));
+                    return Ok(Some(NotYet { worker: worker as u32, why: "woken or stopped".into() }));
                 }
                 if watched.moved()? {
                     watched.active = true;
@@ -152,7 +154,14 @@ impl Watch {
         let costly = self.counter.awake().is_none();
         for (worker, watched) in self.workers.iter_mut().enumerate().filter(|(_, w)| w.active || !costly) {
             let slot = ledger.slot(worker as u32);
-            let sleeps = self.counter.of(worker as u32, ledger, &watched.task)?;
+            let arrivals = if costly { arrivals(&watched.task)? } else { None };
+            let once = watched.arrivals.zip(arrivals).is_some_and(|(before, now)| now == before + 1);
+            let sleeps = match self.counter.after_one_sleep(watched.sleeps).filter(|_| once) {
+                // Asleep before and after, and on a CPU once in between: that is
+                // one sleep. The totals of the run are held against the files.
+                Some(sleeps) => sleeps,
+                None => self.counter.of(worker as u32, ledger, &watched.task)?,
+            };
             let own = slot.own_sleeps() - watched.own_sleeps;
             change.wakeups += (sleeps.wakeups - watched.sleeps.wakeups).saturating_sub(self.counter.holds(own));
             change.dsleeps = change.dsleeps.zip(sleeps.since(watched.sleeps)).map(|(sum, more)| sum + more);
@@ -161,9 +170,7 @@ impl Watch {
             watched.sleeps = sleeps;
             watched.returns = slot.returns();
             watched.own_sleeps = slot.own_sleeps();
-            if costly {
-                watched.arrivals = watched.task.runs()?.map(|runs| runs.arrivals).filter(|n| *n > 0);
-            }
+            watched.arrivals = arrivals;
             watched.active = false;
         }
         if let Some(total) = self.counter.total().transpose()? {
@@ -221,6 +228,11 @@ impl Watched {
         };
         Ok(self.task.runs()?.is_none_or(|runs| runs.arrivals != last))
     }
+}
+
+/// `None` where the kernel does not count them.
+fn arrivals(task: &Task) -> io::Result<Option<u64>> {
+    Ok(task.runs()?.map(|runs| runs.arrivals).filter(|n| *n > 0))
 }
 
 fn not_yet(worker: usize, why: &str) -> Result<(), NotYet> {

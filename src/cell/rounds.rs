@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 
-use super::contract::Injector;
+use super::contract::{Injector, SetupError};
 use super::crew::{Crew, CrewError};
 use super::ledger::{Ledger, Phase, Record};
 use super::plan::Plan;
@@ -22,6 +22,9 @@ use crate::sys;
 const WINNERS: usize = 20_000;
 /// Look for dead workers once in so many failed tries.
 const TRIES_PER_CHECK: u32 = 64;
+/// How long workers may be on their way before the object is asked whether an
+/// event is; the next question comes twice as late.
+const PATIENCE: Duration = Duration::from_millis(1);
 
 /// What the loop needs.
 pub struct Stage<'a> {
@@ -67,6 +70,12 @@ impl Stage<'_> {
                 break;
             }
         }
+        // The barriers look for the dead only now and then.
+        if end == End::Complete
+            && let Err(stop) = self.check_crew()
+        {
+            end = stop;
+        }
         let mut found = Observation::empty(end);
         found.fired = fired;
         found.batch = batch;
@@ -107,15 +116,27 @@ impl Stage<'_> {
     /// Waits until all is claimed and everybody sleeps; or, where events may be
     /// left, until everybody sleeps on what is left. Returns the claims so far.
     fn barrier(&mut self, fired: u64, tally: &mut Tally) -> Result<u64, End> {
-        let deadline = Instant::now() + Duration::from_millis(self.plan.settings.limit_ms);
+        let start = Instant::now();
+        let limit = Duration::from_millis(self.plan.settings.limit_ms);
+        let deadline = start + limit;
+        // Whether an event has arrived costs a walk through all sockets of the
+        // machine. So it is asked only where it decides: is it left, or lost?
+        let patience = if self.plan.settings.stranded == Stranded::Count { PATIENCE } else { limit / 2 };
+        let mut ask_at = start + patience;
+        let mut arrived = false;
         let mut claimed_at = None;
         let mut tries = 0u32;
         let mut why;
         loop {
             let claims = self.ledger.claims();
             let missing = fired.saturating_sub(claims);
-            let arrived = missing == 0 || !self.injector.under_way(missing).map_err(|e| invalid(e.to_string()))?;
             let mut quiet = false;
+            let now = Instant::now();
+            arrived |= missing == 0;
+            if !arrived && now >= ask_at {
+                arrived = !self.injector.under_way(missing).map_err(|e| invalid(e.to_string()))?;
+                ask_at = now + (now - start);
+            }
             if arrived {
                 let since = *claimed_at.get_or_insert_with(Instant::now);
                 match self.watch.try_quiet(self.ledger).map_err(|e| self.died(e.to_string()))? {
@@ -131,18 +152,26 @@ impl Stage<'_> {
                     Err(not_yet) => why = format!("worker {} is not quiet: {}", not_yet.worker, not_yet.why),
                 }
             } else {
-                why = format!("{missing} of {fired} events have not reached the object");
+                why = format!("{missing} of {fired} events have not reached a worker");
             }
-            if Instant::now() > deadline {
-                if quiet {
-                    return Err(End::Lost { event: claims, workers: self.watch.describe() });
+            if now > deadline {
+                // A verdict rests on it, and to some sources a stopped or dead worker
+                // looks asleep; to /proc it does not.
+                let doubt = match quiet {
+                    true => self.watch.scan().map_err(|e| self.died(e.to_string()))?,
+                    false => None,
+                };
+                match doubt {
+                    Some(not_yet) => why = format!("worker {} is not quiet: {}", not_yet.worker, not_yet.why),
+                    None if quiet => return Err(End::Lost { event: claims, states: self.watch.describe() }),
+                    None => {}
                 }
                 let reason = format!("{why} after {} ms{}", self.plan.settings.limit_ms, self.who_is_busy());
                 return Err(End::Invalid { reason, again: true });
             }
             tries += 1;
             if tries.is_multiple_of(TRIES_PER_CHECK) {
-                self.crew.check_alive().map_err(stopped)?;
+                self.check_crew()?;
                 if sys::signal::termination_asked() {
                     return Err(End::Interrupted);
                 }
@@ -160,7 +189,22 @@ impl Stage<'_> {
 
     /// A file of a worker could not be read: say so, or better, that it died.
     fn died(&self, message: String) -> End {
-        self.crew.check_alive().map_or_else(stopped, |()| invalid(message))
+        self.check_crew().map_or_else(|stop| stop, |()| invalid(message))
+    }
+
+    /// Stops when a worker died or gave up; one that gave up says why in the
+    /// ledger before it ends.
+    fn check_crew(&self) -> Result<(), End> {
+        let alive = self.crew.check_alive();
+        if let Some((worker, slot)) = self.ledger.slots().enumerate().find(|(_, slot)| slot.phase() == Phase::Gone) {
+            let SetupError { call, errno } = slot.failure();
+            return Err(End::Refused {
+                worker: Some(worker as u32),
+                call: call.to_string(),
+                errno: format!("{errno:?}"),
+            });
+        }
+        alive.map_err(stopped)
     }
 }
 

@@ -7,8 +7,13 @@ use crate::load;
 use crate::observation::{End, Latency, Observation, WorkerFacts};
 
 /// What a cell with these settings is said to have seen.
-pub fn observe(settings: &Settings) -> Observation {
+pub fn observe(settings: &Settings, repetition: u32) -> Observation {
     let script = &settings.null;
+    if let Some(reason) = &script.invalid {
+        return Observation::empty(End::Invalid { reason: reason.clone(), again: false });
+    }
+    let turn = (repetition.max(1) - 1) as usize % script.flaky.len().max(1);
+    let wakeups_per_event = script.flaky.get(turn).copied().unwrap_or(script.wakeups);
     let batch = load::find(&settings.load).expect("checked in the plan").batch(settings);
     let lost = script.lose.filter(|event| *event < settings.events);
     let fired = lost.map_or(settings.events, |event| event + 1);
@@ -16,7 +21,7 @@ pub fn observe(settings: &Settings) -> Observation {
     let rounds = claims / batch;
     let workers = u64::from(settings.workers);
     let mut found = Observation::empty(match lost {
-        Some(event) => End::Lost { event, workers: vec!["w0: made up by the null wait".into()] },
+        Some(event) => End::Lost { event, states: vec!["w0: made up by the null wait".into()] },
         None => End::Complete,
     });
     found.count_source = "scripted".into();
@@ -24,7 +29,7 @@ pub fn observe(settings: &Settings) -> Observation {
     found.batch = batch;
     found.stranded = fired - claims;
     found.winners = (0..claims.min(20_000)).map(|event| (event % workers) as u32).collect();
-    found.wakeups_per_round.insert(script.wakeups * batch, rounds);
+    found.wakeups_per_round.insert(wakeups_per_event * batch, rounds);
     found.returns_per_round.insert(script.returns * batch, rounds);
     found.claim_latency = Latency { samples: claims, min: 10_000, p50: 10_000, p90: 10_000, p99: 10_000, max: 10_000 };
     found.elapsed_ns = claims * 20_000;
@@ -34,7 +39,7 @@ pub fn observe(settings: &Settings) -> Observation {
         let claimed = share(claims, worker);
         let returns = share(claims * script.returns, worker).max(claimed);
         found.workers.push(WorkerFacts {
-            wakeups: share(claims * script.wakeups, worker),
+            wakeups: share(claims * wakeups_per_event, worker),
             returns,
             claims: claimed,
             empty_returns: returns - claimed,

@@ -22,7 +22,7 @@ pub fn run(args: &ExplainArgs) -> Result<Exit, Failure> {
     print(|out| {
         writeln!(out, "{}\n", experiment.title)?;
         for line in experiment.drawing.lines() {
-            writeln!(out, "    {line}")?;
+            writeln!(out, "{}", format!("    {line}").trim_end())?;
         }
         writeln!(out, "\nThe question\n\n{}", wrapped(&experiment.question, WIDTH).join("\n"))?;
         // These two are wrapped by hand: they may hold lists.

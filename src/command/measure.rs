@@ -1,26 +1,88 @@
-//! Runs planned cells one after the other, with progress, until the end or a
-//! signal. Shared by every command that measures.
+//! Runs the cells of experiments and collects the results, for every command
+//! that needs them: choosing, limits, progress, repetitions.
+//!
+//! It judges nothing itself and shows nothing on stdout.
 
 use std::io::IsTerminal;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::Failure;
+use super::store::Store;
+use super::{Failure, load};
+use crate::analysis::sources::{self, Run};
+use crate::analysis::{judge, relation};
+use crate::cli::MeasureArgs;
 use crate::environment;
+use crate::experiment::cells::Set;
 use crate::experiment::{Cell, Experiment};
-use crate::results::{CellResult, ExperimentFacts, Results, SCHEMA};
-use crate::runner::{self, Probes, Wish, local::Local};
+use crate::observation::Observation;
+use crate::results::{CellResult, ExperimentFacts, Results, SCHEMA, Verdict};
+use crate::runner::{self, Probes, Wish, limits::Limits, local::Local};
 
-/// Runs every cell `repeat` times. The second value is the signal that cut the
-/// run short; what was measured until then is in the results.
+/// How often /proc counts again when it has more wakeups than the others: an
+/// uninterruptible sleep of that one run explains it.
+const PROC_TRIES: usize = 3;
+
+/// What the results are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To be looked at. A cell beyond a limit of this machine is a wrong request,
+    /// and what did not run is left out.
+    Show,
+    /// To be relied on. A cell beyond a limit is skipped, and what did not run
+    /// after a signal is invalid.
+    Check {
+        /// Count with every source and compare.
+        cross_check: bool,
+    },
+}
+
+/// What to run and how.
+pub struct Asked<'a> {
+    pub names: &'a [String],
+    pub args: &'a MeasureArgs,
+    pub quiet: bool,
+    pub purpose: Purpose,
+}
+
+/// A cell, and the limit it would hit.
+pub struct Planned {
+    pub cell: Cell,
+    pub refused: Option<String>,
+}
+
+/// How cells are run.
+pub struct How<'a> {
+    pub repeat: u32,
+    pub wish: &'a Wish,
+    pub quiet: bool,
+    pub purpose: Purpose,
+}
+
+/// Runs all cells of the named experiments, and keeps the result if asked to.
+/// The second value is the signal that cut the run short.
+pub fn experiments(asked: &Asked<'_>) -> Result<(Results, Option<i32>), Failure> {
+    let args = asked.args;
+    let experiments = chosen(asked.names)?;
+    let cells = planned(&experiments, &args.sets, asked.purpose)?;
+    let mut store = args.output.as_deref().map(|dir| Store::open(dir, &experiments)).transpose()?;
+    let wish = Wish { trace: args.trace, count_with: args.count_with.clone(), ..Wish::default() };
+    let how = How { repeat: args.repeat, wish: &wish, quiet: asked.quiet, purpose: asked.purpose };
+    let (results, stopped) = measure(&experiments, &cells, &how)?;
+    if let Some(store) = &mut store {
+        store.write(&results, asked.quiet)?;
+    }
+    Ok((results, stopped))
+}
+
+/// Runs cells of `experiments`; what was measured until a signal came, which is
+/// returned, is in the results.
 pub fn measure(
     experiments: &[Experiment],
-    cells: &[Cell],
-    repeat: u32,
-    wish: &Wish,
-    quiet: bool,
+    cells: &[Planned],
+    how: &How<'_>,
 ) -> Result<(Results, Option<i32>), Failure> {
-    let mut local = Local::new().map_err(|e| Failure::machine(format!("cannot take over signals: {e}")))?;
+    let local = Local::new().map_err(|e| Failure::machine(format!("cannot take over signals: {e}")))?;
     let mut results = Results {
         schema: SCHEMA,
         herd: env!("CARGO_PKG_VERSION").into(),
@@ -29,30 +91,116 @@ pub fn measure(
         cells: Vec::new(),
         interrupted: false,
     };
-    let bar = progress(cells.len() as u64 * u64::from(repeat), quiet);
-    run_all(cells, repeat, wish, &mut local, &bar, &mut results.cells);
-    bar.finish_and_clear();
-    let stopped = local.stopped();
+    let probes = Probes::new(&results.environment.kernel_release);
+    let stopped = Runs { how, local, probes }.all(cells, &mut results.cells);
+    relation::settle(&mut results.cells);
     results.interrupted = stopped.is_some();
     Ok((results, stopped))
 }
 
-fn run_all(cells: &[Cell], repeat: u32, wish: &Wish, local: &mut Local, bar: &ProgressBar, done: &mut Vec<CellResult>) {
-    let mut probes = Probes::default();
-    for repetition in 1..=repeat {
-        for cell in cells {
-            if local.stopped().is_some() {
-                return;
-            }
-            bar.set_message(cell.id.clone());
-            let mut result = runner::run_cell(cell, local, &mut probes, wish);
-            result.repetition = repetition;
-            if repetition > 1 {
-                result.id = format!("{}#{repetition}", result.id);
-            }
-            done.push(result);
-            bar.inc(1);
+fn chosen(names: &[String]) -> Result<Vec<Experiment>, Failure> {
+    let mut found: Vec<Experiment> = Vec::new();
+    for name in names {
+        let experiment = load(name)?;
+        if found.iter().any(|other| other.name == experiment.name) {
+            return Err(Failure::usage(format!("experiment {:?} is named twice", experiment.name)));
         }
+        found.push(experiment);
+    }
+    Ok(found)
+}
+
+/// Every cell of every experiment.
+fn planned(experiments: &[Experiment], sets: &[Set], purpose: Purpose) -> Result<Vec<Planned>, Failure> {
+    let limits = Limits::read();
+    let mut cells = Vec::new();
+    for experiment in experiments {
+        for cell in experiment.cells(sets)? {
+            let why = limits.refuse(&cell.settings);
+            if let (Some(why), Purpose::Show) = (&why, purpose) {
+                return Err(Failure::usage(format!("{}: {}: {why}", experiment.path, cell.id)));
+            }
+            cells.push(Planned { cell, refused: why });
+        }
+    }
+    Ok(cells)
+}
+
+/// Everything that running cells needs.
+struct Runs<'a> {
+    how: &'a How<'a>,
+    local: Local,
+    probes: Probes,
+}
+
+impl Runs<'_> {
+    /// Every cell, every repetition, until a signal comes.
+    fn all(&mut self, cells: &[Planned], done: &mut Vec<CellResult>) -> Option<i32> {
+        let bar = progress(cells.len() as u64 * u64::from(self.how.repeat), self.how.quiet);
+        for repetition in 1..=self.how.repeat {
+            for planned in cells {
+                bar.set_message(planned.cell.id.clone());
+                let mut result = match (self.local.stopped(), self.how.purpose) {
+                    (None, _) => self.one(planned, repetition),
+                    (Some(signal), Purpose::Show) => {
+                        bar.finish_and_clear();
+                        return Some(signal);
+                    }
+                    (Some(_), Purpose::Check { .. }) => judge::not_run(&planned.cell, "interrupted before it ran"),
+                };
+                result.repetition = repetition;
+                if repetition > 1 {
+                    result.id = format!("{}#{repetition}", result.id);
+                }
+                done.push(result);
+                bar.inc(1);
+            }
+        }
+        bar.finish_and_clear();
+        self.local.stopped()
+    }
+
+    fn one(&mut self, planned: &Planned, repetition: u32) -> CellResult {
+        let cell = &planned.cell;
+        if let Some(why) = &planned.refused {
+            return judge::skip(cell, why.clone());
+        }
+        let wish = Wish { repetition, ..self.how.wish.clone() };
+        let mut result = runner::run_cell(cell, &mut self.local, &mut self.probes, &wish);
+        if self.how.purpose == (Purpose::Check { cross_check: true }) {
+            self.cross_check(cell, &mut result, &wish);
+        }
+        result
+    }
+
+    /// Runs the cell with the other sources as well, and adds whether they agree.
+    fn cross_check(&mut self, cell: &Cell, result: &mut CellResult, wish: &Wish) {
+        let mut seen: Vec<(&str, Observation)> = Vec::new();
+        if let Some(first) = &result.observation {
+            let known = sources::COMPARABLE.into_iter().find(|source| *source == first.count_source);
+            seen.extend(known.map(|source| (source, first.clone())));
+        }
+        let judged = |seen: &[(&str, Observation)]| {
+            let runs: Vec<Run<'_>> = seen.iter().map(|(source, seen)| Run { source, seen }).collect();
+            sources::agree(result, &runs)
+        };
+        let ran = result.observation.is_some();
+        // A cell that was skipped has nothing to compare; it is skipped here too.
+        for source in sources::COMPARABLE.into_iter().filter(|_| ran) {
+            if seen.iter().any(|(known, _)| *known == source) {
+                continue;
+            }
+            let wish = Wish { count_with: Some(source.into()), trace: false, ..wish.clone() };
+            seen.push((source, runner::observe(cell, &mut self.local, &wish)));
+            let mut tries = 1;
+            while source == "proc" && tries < PROC_TRIES && judged(&seen).verdict == Verdict::Fail {
+                seen.push((source, runner::observe(cell, &mut self.local, &wish)));
+                tries += 1;
+            }
+        }
+        let verdict = judged(&seen);
+        result.expectations.push(verdict);
+        judge::conclude(result);
     }
 }
 

@@ -1,5 +1,6 @@
 //! The commands. Each parses nothing and judges nothing: it ties the parts.
 
+pub mod check;
 pub mod compare;
 pub mod doctor;
 pub mod explain;
@@ -7,6 +8,7 @@ pub mod list;
 mod measure;
 pub mod run;
 pub mod show;
+mod store;
 pub mod timeline;
 
 use std::io::{self, Write};

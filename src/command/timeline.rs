@@ -1,10 +1,10 @@
 //! `herd timeline`: one event of an experiment, drawn.
 
-use super::measure::measure;
+use super::measure::{How, Planned, Purpose, measure};
 use super::{Failure, load};
 use crate::cli::{FormatArgs, TimelineArgs};
 use crate::exit::Exit;
-use crate::experiment::{Cell, Experiment};
+use crate::experiment::Experiment;
 use crate::observation::End;
 use crate::results::Results;
 use crate::runner::Wish;
@@ -13,13 +13,14 @@ pub fn run(args: &TimelineArgs) -> Result<Exit, Failure> {
     let experiment = load(&args.experiment)?;
     let cells = chosen(&experiment, args)?;
     let wish = Wish { timeline: Some(args.event), count_with: args.count_with.clone(), ..Wish::default() };
-    let (results, stopped) = measure(&[experiment], &cells, 1, &wish, args.quiet)?;
+    let how = How { repeat: 1, wish: &wish, quiet: args.quiet, purpose: Purpose::Show };
+    let (results, stopped) = measure(&[experiment], &cells, &how)?;
     super::run::show(&results, &FormatArgs { format: args.format.clone(), quiet: false, verbose: false })?;
     Ok(stopped.map_or_else(|| exit(&results), Exit::Signal))
 }
 
 /// The rows asked for, at the first value of every axis, up to the event.
-fn chosen(experiment: &Experiment, args: &TimelineArgs) -> Result<Vec<Cell>, Failure> {
+fn chosen(experiment: &Experiment, args: &TimelineArgs) -> Result<Vec<Planned>, Failure> {
     let mut cells = experiment.cells(&args.sets)?;
     let first = cells.first().map(|cell| cell.axes.clone()).unwrap_or_default();
     cells.retain(|cell| cell.axes == first && (args.waits.is_empty() || args.waits.contains(&cell.row)));
@@ -34,7 +35,7 @@ fn chosen(experiment: &Experiment, args: &TimelineArgs) -> Result<Vec<Cell>, Fai
         // A single event proves nothing about an experiment's expectations.
         cell.expectations.clear();
     }
-    Ok(cells)
+    Ok(cells.into_iter().map(|cell| Planned { cell, refused: None }).collect())
 }
 
 fn exit(results: &Results) -> Exit {

@@ -11,6 +11,9 @@ use super::settings::{PlacementKind, Settings};
 use serde::{Deserialize, Serialize};
 use toml::Value;
 
+/// More would take days to run and all of memory to list.
+const MOST_CELLS: usize = 100_000;
+
 /// The unit that runs, is judged and is stored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cell {
@@ -74,6 +77,11 @@ impl Experiment {
     /// All cells, in the order of the file, with `sets` applied last.
     pub fn cells(&self, sets: &[Set]) -> Result<Vec<Cell>, ExperimentError> {
         let axes = self.axes_with(sets);
+        let count = axes.iter().try_fold(self.rows.len(), |product, axis| product.checked_mul(axis.values.len()));
+        if count.is_none_or(|count| count > MOST_CELLS) {
+            let message = format!("the matrix has more than {MOST_CELLS} cells; leave out values or axes");
+            return Err(ExperimentError::new(&self.path, 0, message));
+        }
         let mut cells = Vec::new();
         for combination in combinations(&axes) {
             for row in &self.rows {

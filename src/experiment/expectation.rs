@@ -5,6 +5,8 @@
 use serde::{Deserialize, Serialize};
 use toml::Value;
 
+use super::kernel::KernelRange;
+
 /// In which order the work went round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -41,6 +43,37 @@ pub enum Rule {
     Winners(Winners),
     /// The refused call's errno, by name.
     Error(String),
+    /// The average is at least `min` and at most `max` times that of another row,
+    /// in the cell that has the same axes and repetition.
+    Times(Times),
+    /// Never above this in any event: a race. That it was not seen does not say
+    /// that it cannot happen, so the verdict is "not seen in n rounds".
+    NeverAbove(f64),
+    /// The claims of one worker are what independent, equally likely choices
+    /// give: binomial bounds at p = 0.001.
+    Share(Share),
+}
+
+/// A relation to the same metric of another row.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Times {
+    /// Name of that row.
+    pub times_of: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max: Option<f64>,
+}
+
+/// One worker's part of the claims.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Share {
+    pub worker: u32,
+    /// Chance that an event goes there; one in the number of workers when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<f64>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -63,13 +96,16 @@ pub struct Range {
 /// A rule, what it is about and where it comes from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Expectation {
-    /// A metric's name, or `winners`, or `error`.
+    /// A metric's name, or `winners`, `error` or `share`.
     pub metric: String,
     pub rule: Rule,
     /// Man page, kernel function, version, commit.
     pub source: String,
     /// Probes without which the expectation is skipped.
     pub needs: Vec<String>,
+    /// Kernels it speaks about.
+    #[serde(default, skip_serializing_if = "KernelRange::is_open")]
+    pub kernel: KernelRange,
 }
 
 impl Rule {
@@ -85,14 +121,16 @@ impl Rule {
                 Some(name) if name.starts_with('E') => Ok(Rule::Error(name.into())),
                 _ => Err("an errno by name, such as \"EINVAL\"".into()),
             },
+            "share" => Self::parse_share(value),
             _ => Self::parse_number(value),
         }
     }
 
     fn parse_number(value: &Value) -> Result<Rule, String> {
-        let wanted = "a number, { per_worker, slack }, or bounds out of min, max, \
-                      min_per_worker, max_per_worker, mean_min, mean_max";
-        let as_number = |v: &Value| v.as_float().or(v.as_integer().map(|n| n as f64));
+        let wanted = "a number, { per_worker, slack }, { never_above }, { times_of, min, max }, or \
+                      bounds out of min, max, min_per_worker, max_per_worker, mean_min, mean_max";
+        // JSON has no nan and no inf: a stored result could not be read back.
+        let as_number = |v: &Value| v.as_float().or(v.as_integer().map(|n| n as f64)).filter(|x| x.is_finite());
         if let Some(number) = as_number(value) {
             return Ok(Rule::Exact(number));
         }
@@ -106,11 +144,32 @@ impl Rule {
                 slack: table.get("slack").map_or(Some(0.0), as_number).ok_or(wanted)?,
             });
         }
+        if let Some(bound) = table.get("never_above") {
+            let alone = table.len() == 1;
+            return as_number(bound).filter(|_| alone).map(Rule::NeverAbove).ok_or(wanted.into());
+        }
+        if table.contains_key("times_of") {
+            return Self::parse_times(table);
+        }
         let as_floats = table
             .iter()
             .map(|(k, v)| Some((k.clone(), Value::Float(as_number(v)?))))
             .collect::<Option<toml::Table>>()
             .ok_or(wanted)?;
         Value::Table(as_floats).try_into().map(Rule::Range).map_err(|_| wanted.into())
+    }
+    fn parse_times(table: &toml::Table) -> Result<Rule, String> {
+        let wanted = "{ times_of = \"a row\", min, max } with at least one of the bounds";
+        let times: Times = Value::Table(table.clone()).try_into().map_err(|_| wanted)?;
+        let bounded = times.min.is_some() || times.max.is_some();
+        let finite = times.min.into_iter().chain(times.max).all(f64::is_finite);
+        if bounded && finite { Ok(Rule::Times(times)) } else { Err(wanted.into()) }
+    }
+
+    fn parse_share(value: &Value) -> Result<Rule, String> {
+        let wanted = "{ worker = 0 }, or { worker = 0, part = 0.5 } with a part between 0 and 1";
+        let share: Share = value.clone().try_into().map_err(|_| wanted)?;
+        let possible = share.part.is_none_or(|part| part > 0.0 && part < 1.0);
+        if possible { Ok(Rule::Share(share)) } else { Err(wanted.into()) }
     }
 }

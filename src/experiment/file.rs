@@ -3,7 +3,7 @@
 //! The leading comment block is the drawing; `herd explain` prints it.
 
 use super::error::ExperimentError;
-use super::expectation::Expectation;
+use super::expectation::{Expectation, Rule};
 use super::keys;
 use super::reader::Reader;
 use toml::Value;
@@ -109,10 +109,12 @@ impl Experiment {
     /// Reads an experiment from `text`; `path` is only for names and messages.
     pub fn parse(path: &str, text: &str) -> Result<Experiment, ExperimentError> {
         let reader = Reader { path, text };
-        let root = DeTable::parse(text).map_err(|e| {
-            let line = e.span().map_or(0, |span| reader.line(span.start));
-            ExperimentError::new(path, line, format!("not TOML: {}", e.message()))
-        })?;
+        let (root, mistakes) = DeTable::parse_recoverable(text);
+        // The first one in the file: what follows it may only be its echo.
+        if let Some(first) = mistakes.iter().min_by_key(|e| e.span().map_or(0, |span| span.start)) {
+            let line = first.span().map_or(0, |span| reader.line(span.start));
+            return Err(ExperimentError::new(path, line, format!("not TOML: {}", first.message())));
+        }
         let mut found = Experiment {
             name: name_of(path),
             path: path.into(),
@@ -140,7 +142,8 @@ impl Experiment {
             let name = kind.and_then(|a| a.placed.value.as_str()).unwrap_or("block");
             found.rows.push(Row { name: name.into(), line: 0, needs: Vec::new(), settings: Vec::new() });
         }
-        found.check_names()?;
+        let table = root.get_ref().get("table");
+        found.check_names(table.map_or(0, |table| reader.line(table.span().start)))?;
         Ok(found)
     }
 
@@ -158,7 +161,7 @@ impl Experiment {
             "why" => self.why = reader.string(value, key, at)?,
             "look" => self.look = reader.string(value, key, at)?,
             "moral" => self.moral = reader.string(value, key, at)?,
-            "needs" => self.needs = reader.strings(value, key, at)?,
+            "needs" => self.needs = reader.probes(value, at)?,
             "table" => self.layout = reader.layout(reader.table(value, key, at)?)?,
             "defaults" => {
                 for (key, value) in reader.table(value, key, at)?.iter() {
@@ -196,7 +199,7 @@ impl Experiment {
     }
 
     /// Names that point at other parts of the file must exist there.
-    fn check_names(&self) -> Result<(), ExperimentError> {
+    fn check_names(&self, table_line: usize) -> Result<(), ExperimentError> {
         let err = |line, message| Err(ExperimentError::new(&self.path, line, message));
         for (i, row) in self.rows.iter().enumerate() {
             if self.rows[..i].iter().any(|other| super::cells::slug(&other.name) == super::cells::slug(&row.name)) {
@@ -211,20 +214,28 @@ impl Experiment {
                 }
             }
         }
+        self.check_relations()?;
         if let Some(pivot) = &self.layout.pivot
             && !self.axes.iter().any(|axis| axis.key == *pivot)
         {
-            return err(0, format!("[table] pivot = {pivot:?} is not a key of [matrix]"));
+            return err(table_line, format!("[table] pivot = {pivot:?} is not a key of [matrix]"));
         }
-        for need in self
-            .needs
-            .iter()
-            .chain(self.rows.iter().flat_map(|r| &r.needs))
-            .chain(self.expects.iter().flat_map(|e| e.rules.iter().flat_map(|r| &r.needs)))
-        {
-            if !crate::probe::names().any(|known| known == need) {
-                let near = keys::did_you_mean(need, crate::probe::names());
-                return err(0, format!("unknown probe {need:?} in needs{near}"));
+        Ok(())
+    }
+    /// A cell is compared with the cell of another row, which must be there.
+    fn check_relations(&self) -> Result<(), ExperimentError> {
+        for expect in &self.expects {
+            let err = |message| Err(ExperimentError::new(&self.path, expect.line, message));
+            for rule in &expect.rules {
+                let Rule::Times(times) = &rule.rule else { continue };
+                let other = &times.times_of;
+                if !self.rows.iter().any(|row| row.name == *other) {
+                    let near = keys::did_you_mean(other, self.rows.iter().map(|r| r.name.as_str()));
+                    return err(format!("unknown wait {other:?} in times_of{near}"));
+                }
+                if expect.rows.is_empty() || expect.rows.contains(other) {
+                    return err(format!("times_of = {other:?} compares that row with itself; name the others in wait"));
+                }
             }
         }
         Ok(())

@@ -10,8 +10,30 @@ use toml::Value;
 pub enum KeyError {
     #[error("unknown setting {name:?}{}", did_you_mean(.name, KEYS.iter().map(|k| k.name)))]
     Unknown { name: String },
-    #[error("{key} must be {wanted}, not {found}")]
-    Type { key: String, wanted: String, found: String },
+    #[error("{key} must be {wanted}, not {found}{near}")]
+    Type { key: String, wanted: String, found: String, near: String },
+    #[error("{0}")]
+    Other(String),
+}
+
+/// Why a setter refused a value.
+enum Mistake {
+    /// What it wanted, and the hint at a name that is near.
+    Wanted(String, String),
+    /// A whole message.
+    Other(String),
+}
+
+impl From<&str> for Mistake {
+    fn from(wanted: &str) -> Self {
+        Mistake::Wanted(wanted.into(), String::new())
+    }
+}
+
+impl From<String> for Mistake {
+    fn from(wanted: String) -> Self {
+        Mistake::Wanted(wanted, String::new())
+    }
 }
 
 /// One setting.
@@ -21,7 +43,7 @@ pub struct Key {
     pub about: &'static str,
     /// May differ from worker to worker.
     pub per_worker: bool,
-    set: fn(&mut Settings, &Value) -> Result<(), String>,
+    set: fn(&mut Settings, &Value) -> Result<(), Mistake>,
 }
 
 /// `; did you mean "x"?`, or nothing when no name is near.
@@ -37,7 +59,10 @@ pub fn did_you_mean<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Str
 /// Sets `name` to `value`.
 pub fn set(settings: &mut Settings, name: &str, value: &Value) -> Result<(), KeyError> {
     let key = find(name).ok_or_else(|| KeyError::Unknown { name: name.into() })?;
-    (key.set)(settings, value).map_err(|wanted| KeyError::Type { key: name.into(), wanted, found: shown(value) })
+    (key.set)(settings, value).map_err(|mistake| match mistake {
+        Mistake::Wanted(wanted, near) => KeyError::Type { key: name.into(), wanted, found: shown(value), near },
+        Mistake::Other(message) => KeyError::Other(message),
+    })
 }
 
 /// The setting of that name.
@@ -53,43 +78,47 @@ pub fn shown(value: &Value) -> String {
     }
 }
 
-fn text(value: &Value) -> Result<String, String> {
+fn text(value: &Value) -> Result<String, Mistake> {
     value.as_str().map(str::to_owned).ok_or("a string".into())
 }
 
-fn flag(value: &Value) -> Result<bool, String> {
+fn flag(value: &Value) -> Result<bool, Mistake> {
     value.as_bool().ok_or("true or false".into())
 }
 
-fn number(value: &Value, min: u64, max: u64) -> Result<u64, String> {
-    let wanted = || format!("a whole number from {min} to {max}");
+fn number(value: &Value, min: u64, max: u64) -> Result<u64, Mistake> {
+    let wanted = || Mistake::from(format!("a whole number from {min} to {max}"));
     let number = value.as_integer().ok_or_else(wanted)?;
     u64::try_from(number).ok().filter(|n| (min..=max).contains(n)).ok_or_else(wanted)
 }
 
 /// Reads an enum by its serde name, and lists the names when it is none of them.
-fn one_of<T: serde::de::DeserializeOwned>(value: &Value, names: &[&str]) -> Result<T, String> {
+fn one_of<T: serde::de::DeserializeOwned>(value: &Value, names: &[&str]) -> Result<T, Mistake> {
     let known = value.as_str().filter(|text| names.contains(text));
     known.and_then(|_| value.clone().try_into().ok()).ok_or_else(|| {
         let near = value.as_str().map(|text| did_you_mean(text, names.iter().copied())).unwrap_or_default();
-        format!("one of {}{near}", names.join(", "))
+        Mistake::Wanted(format!("one of {}", names.join(", ")), near)
     })
 }
 
-fn named(value: &Value, what: &str, names: &[&str]) -> Result<String, String> {
+fn named(value: &Value, what: &str, names: &[&str]) -> Result<String, Mistake> {
     let text = text(value)?;
     if names.contains(&text.as_str()) {
         return Ok(text);
     }
-    Err(format!("a known {what} ({}){}", names.join(", "), did_you_mean(&text, names.iter().copied())))
+    let near = match did_you_mean(&text, names.iter().copied()) {
+        near if near.is_empty() => format!("; known are {}", names.join(", ")),
+        near => near,
+    };
+    Err(Mistake::Other(format!("unknown {what} {text:?}{near}")))
 }
 
-fn placement(value: &Value) -> Result<PlacementKind, String> {
-    value.as_str().unwrap_or_default().parse()
+fn placement(value: &Value) -> Result<PlacementKind, Mistake> {
+    value.as_str().unwrap_or_default().parse().map_err(|wanted: String| Mistake::from(wanted))
 }
 
-fn interest(value: &Value) -> Result<Vec<String>, String> {
-    let wanted = || "a list of out, rdhup, pri".to_owned();
+fn interest(value: &Value) -> Result<Vec<String>, Mistake> {
+    let wanted = || Mistake::from("a list of out, rdhup, pri");
     let list = value.as_array().ok_or_else(wanted)?;
     list.iter()
         .map(|item| match item.as_str() {
@@ -99,7 +128,7 @@ fn interest(value: &Value) -> Result<Vec<String>, String> {
         .collect()
 }
 
-fn overrides(value: &Value) -> Result<Vec<Override>, String> {
+fn overrides(value: &Value) -> Result<Vec<Override>, Mistake> {
     let wanted = "a list of tables such as { workers = [0, 1], exclusive = false }";
     let list = value.as_array().ok_or(wanted)?;
     list.iter()
@@ -115,12 +144,10 @@ fn overrides(value: &Value) -> Result<Vec<Override>, String> {
             let mut set_values = std::collections::BTreeMap::new();
             let mut scratch = Settings::default();
             for (name, value) in table.iter().filter(|(name, _)| *name != "workers") {
-                match find(name) {
-                    Some(key) if key.per_worker => {}
-                    Some(_) => return Err(format!("free of {name}, which holds for the whole cell")),
-                    None => return Err(KeyError::Unknown { name: name.clone() }.to_string()),
+                if find(name).is_some_and(|key| !key.per_worker) {
+                    return Err(Mistake::Other(format!("override: {name} holds for the whole cell")));
                 }
-                set(&mut scratch, name, value).map_err(|e| format!("right: {e}"))?;
+                set(&mut scratch, name, value).map_err(|e| Mistake::Other(format!("override: {e}")))?;
                 set_values.insert(name.clone(), value.clone());
             }
             Ok(Override { workers, set: set_values })
@@ -202,6 +229,14 @@ pub const KEYS: &[Key] = &[
     }),
     key!("null_lose", "an event number", "the event that the null wait loses", |s, v| {
         number(v, 0, 100_000_000).map(|x| s.null.lose = Some(x))
+    }),
+    key!("null_flaky", "list of numbers", "wakeups per event of each repetition in turn, for the null wait", |s, v| {
+        let list = v.as_array().ok_or("a list of numbers such as [1, 1, 2]")?;
+        s.null.flaky = list.iter().map(|item| number(item, 0, 100_000)).collect::<Result<_, _>>()?;
+        Ok(())
+    }),
+    key!("null_invalid", "text", "why the null wait could not measure", |s, v| {
+        text(v).map(|x| s.null.invalid = Some(x))
     }),
     key!("override", "list of tables", "settings of single workers", |s, v| { overrides(v).map(|x| s.overrides = x) }),
     key!("kind", "a name from `herd list --waits`", "how a worker sleeps", per worker, |s, v| {

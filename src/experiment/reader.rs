@@ -4,6 +4,7 @@
 use super::error::ExperimentError;
 use super::expectation::{Expectation, Rule};
 use super::file::{Assignment, Axis, Expect, Layout, Placed, Row};
+use super::kernel::{KernelRange, Release};
 use super::keys;
 use toml::Value;
 use toml::de::{DeTable, DeValue};
@@ -59,6 +60,15 @@ impl Reader<'_> {
         }
     }
 
+    /// A kernel release, as text.
+    fn release(&self, value: &DeValue<'_>, key: &str, at: usize) -> Result<String, ExperimentError> {
+        let text = self.string(value, key, at)?;
+        match Release::parse(&text) {
+            Some(_) if text.bytes().all(|b| b.is_ascii_digit() || b == b'.') => Ok(text),
+            _ => self.err(at, format!("{key} must be a kernel release such as \"5.14\", not {text:?}")),
+        }
+    }
+
     /// A string, or a list of strings.
     pub(super) fn strings(&self, value: &DeValue<'_>, key: &str, at: usize) -> Result<Vec<String>, ExperimentError> {
         match value {
@@ -66,6 +76,18 @@ impl Reader<'_> {
                 items.iter().map(|item| self.string(item.get_ref(), key, item.span().start)).collect()
             }
             single => Ok(vec![self.string(single, key, at)?]),
+        }
+    }
+
+    /// The probes that a `needs` names.
+    pub(super) fn probes(&self, value: &DeValue<'_>, at: usize) -> Result<Vec<String>, ExperimentError> {
+        let named = self.strings(value, "needs", at)?;
+        match named.iter().find(|need| crate::probe::find(need).is_none()) {
+            Some(need) => {
+                let near = keys::did_you_mean(need, crate::probe::names());
+                self.err(at, format!("unknown probe {need:?} in needs{near} (see `herd list --probes`)"))
+            }
+            None => Ok(named),
         }
     }
 
@@ -115,7 +137,7 @@ impl Reader<'_> {
             let here = value.span().start;
             match key.get_ref().as_ref() {
                 "name" => row.name = self.string(value.get_ref(), "name", here)?,
-                "needs" => row.needs = self.strings(value.get_ref(), "needs", here)?,
+                "needs" => row.needs = self.probes(value.get_ref(), here)?,
                 name => {
                     let key_at = if keys::find(name).is_some() { here } else { key.span().start };
                     row.settings.push(self.assignment(name, value.get_ref(), key_at)?);
@@ -155,14 +177,16 @@ impl Reader<'_> {
 
     pub(super) fn expect(&self, table: &DeTable<'_>, at: usize) -> Result<Expect, ExperimentError> {
         let mut expect = Expect { line: self.line(at), rows: Vec::new(), when: Vec::new(), rules: Vec::new() };
-        let (mut source, mut needs) = (String::new(), Vec::new());
+        let (mut source, mut needs, mut kernel) = (String::new(), Vec::new(), KernelRange::default());
         for (key, value) in table.iter() {
             let here = value.span().start;
             let value = value.get_ref();
             match key.get_ref().as_ref() {
                 "wait" => expect.rows = self.strings(value, "wait", here)?,
                 "source" => source = self.string(value, "source", here)?,
-                "needs" => needs = self.strings(value, "needs", here)?,
+                "needs" => needs = self.probes(value, here)?,
+                "since" => kernel.since = Some(self.release(value, "since", here)?),
+                "before" => kernel.before = Some(self.release(value, "before", here)?),
                 name if asserts(name, value) => {
                     let parsed = self.value(value, here)?;
                     let rule = Rule::parse(name, &parsed).or_else(|wanted| {
@@ -173,6 +197,7 @@ impl Reader<'_> {
                         rule,
                         source: String::new(),
                         needs: Vec::new(),
+                        kernel: KernelRange::default(),
                     });
                 }
                 name if keys::find(name).is_some() => {
@@ -195,7 +220,11 @@ impl Reader<'_> {
         if expect.rules.is_empty() {
             return self.err(at, "an [[expect]] needs at least one metric (see `herd list --metrics`)");
         }
+        if kernel.is_empty() {
+            return self.err(at, format!("{kernel} is no kernel at all; exchange since and before"));
+        }
         for rule in &mut expect.rules {
+            rule.kernel.clone_from(&kernel);
             rule.source.clone_from(&source);
             rule.needs.clone_from(&needs);
         }
@@ -228,7 +257,7 @@ impl Reader<'_> {
 }
 
 fn assertable() -> impl Iterator<Item = &'static str> {
-    crate::analysis::metrics::names().chain(["winners", "error"])
+    crate::analysis::metrics::names().chain(["winners", "error", "share"])
 }
 
 /// Whether `name = value` is a rule and not a selection. `events` and `stranded`

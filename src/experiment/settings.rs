@@ -235,11 +235,17 @@ pub struct NullScript {
     pub returns: u64,
     /// Event number that nobody comes for.
     pub lose: Option<u64>,
+    /// Wakeups per event of each repetition in turn, instead of `wakeups`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub flaky: Vec<u64>,
+    /// Why nothing could be measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invalid: Option<String>,
 }
 
 impl Default for NullScript {
     fn default() -> Self {
-        NullScript { wakeups: 1, returns: 1, lose: None }
+        NullScript { wakeups: 1, returns: 1, lose: None, flaky: Vec::new(), invalid: None }
     }
 }
 

@@ -94,7 +94,7 @@ impl Object for Unix {
 /// nothing is left whatever kills us.
 fn bind_unlinked(socket: &Socket) -> Result<(SockAddr, OwnedFd), SetupError> {
     let template = std::env::temp_dir().join("herd-XXXXXX");
-    let directory: PathBuf = nix::unistd::mkdtemp(&template).during(Call::Bind)?;
+    let directory: PathBuf = nix::unistd::mkdtemp(&template).during(Call::TemporaryDirectory)?;
     let path = directory.join("listener");
     let bound = SockAddr::unix(&path)
         .and_then(|address| socket.bind(&address))

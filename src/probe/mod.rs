@@ -1,7 +1,7 @@
 //! What this kernel can do, found by using it, never by comparing versions:
 //! stable kernels carry later changes. A version only explains.
 //!
-//! A probe leaves nothing behind, waits for nothing longer than [`PATIENCE`],
+//! A probe leaves nothing behind, waits for nothing longer than `PATIENCE`,
 //! and says the same when asked again.
 
 mod descriptors;

@@ -23,7 +23,7 @@ impl Report for Csv {
         let fixed = ["kernel", "cpus", "herd", "experiment", "id", "wait", "placement", "workers", "repetition"];
         let last = ["winners", "count_source", "verdict", "reason"];
         let header = fixed.into_iter().chain(metrics::names()).chain(last);
-        table.write_record(header)?;
+        table.write_record(header).map_err(bare)?;
         for cell in &results.cells {
             let environment = &results.environment;
             let mut record = vec![
@@ -47,8 +47,17 @@ impl Report for Csv {
                 cell.verdict.to_string().to_lowercase(),
                 cell.reason.clone(),
             ]);
-            table.write_record(record)?;
+            table.write_record(record).map_err(bare)?;
         }
         table.flush()
+    }
+}
+
+/// The error of the writer itself: wrapped by csv, a closed pipe would not be
+/// known as one.
+fn bare(error: ::csv::Error) -> io::Error {
+    match error.into_kind() {
+        ::csv::ErrorKind::Io(e) => e,
+        other => io::Error::other(format!("{other:?}")),
     }
 }

@@ -10,6 +10,9 @@ pub mod comparison;
 mod csv;
 mod grid;
 mod json;
+mod junit;
+mod kcidb;
+mod ktap;
 mod markdown;
 mod perfetto;
 mod table;
@@ -46,8 +49,17 @@ pub trait Report: Sync {
 }
 
 /// Every format; the first is the default.
-pub const LIST: &[&dyn Report] =
-    &[&table::Table, &json::Json, &csv::Csv, &markdown::Markdown, &timeline::Timeline, &perfetto::Perfetto];
+pub const LIST: &[&dyn Report] = &[
+    &table::Table,
+    &json::Json,
+    &csv::Csv,
+    &markdown::Markdown,
+    &timeline::Timeline,
+    &perfetto::Perfetto,
+    &ktap::Ktap,
+    &junit::Junit,
+    &kcidb::Kcidb,
+];
 
 /// The format of that name.
 pub fn find(name: &str) -> Option<&'static dyn Report> {

@@ -39,7 +39,7 @@ impl Report for Table {
 
 fn experiment_to(results: &Results, experiment: &ExperimentFacts, style: Style, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "{}: {}", experiment.name, experiment.title)?;
-    for line in wrapped(&experiment.question, style.width) {
+    for line in wrapped(&experiment.question, style.width).iter().filter(|line| !line.is_empty()) {
         writeln!(out, "  {line}")?;
     }
     writeln!(out, "  {}", subject(results, experiment))?;

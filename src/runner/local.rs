@@ -73,6 +73,7 @@ impl Local {
             trace: wish.trace,
             count_with: wish.count_with.clone(),
             timeline: wish.timeline,
+            repetition: wish.repetition,
             settings: settings.clone(),
         };
         let invalid = |reason: String| Observation::empty(End::Invalid { reason, again: false });
@@ -82,7 +83,7 @@ impl Local {
         };
         let said = self.listen(&mut child);
         let status = child.wait();
-        reap_orphans();
+        reap_orphans(Pid::from_raw(child.id() as i32));
         let text = match said {
             Ok(text) => text,
             Err(reason) => return invalid(reason),
@@ -143,7 +144,11 @@ impl Local {
 }
 
 fn start(plan: &Plan) -> std::io::Result<Child> {
-    let mut child = Command::new("/proc/self/exe").arg(COMMAND).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    let spawned = Command::new("/proc/self/exe").arg(COMMAND).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+    let mut child = spawned.map_err(|e| match std::fs::exists("/proc/self/stat") {
+        Ok(true) => e,
+        _ => std::io::Error::new(e.kind(), "/proc is not mounted (mount -t proc proc /proc)"),
+    })?;
     let text = serde_json::to_vec(plan)?;
     // Dropped at the end of the statement: the child reads to the end of file.
     let written = child.stdin.take().expect("stdin is piped").write_all(&text);
@@ -156,10 +161,14 @@ fn start(plan: &Plan) -> std::io::Result<Child> {
 }
 
 /// Reaps workers whose coordinator is gone; they die with it (PDEATHSIG).
-fn reap_orphans() {
+///
+/// Only those of its process group: who starts herd by exec may have left us
+/// children of his own, and those live as long as they like.
+fn reap_orphans(coordinator: Pid) {
+    let group = Pid::from_raw(-coordinator.as_raw());
     let deadline = Instant::now() + REAP_LIMIT;
     while Instant::now() < deadline {
-        match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+        match waitpid(group, Some(WaitPidFlag::WNOHANG)) {
             Err(_) => return,
             Ok(WaitStatus::StillAlive) => {
                 let _ = nix::sched::sched_yield();

@@ -6,19 +6,26 @@ pub mod limits;
 pub mod local;
 pub mod selftest;
 
+use crate::analysis::judge::Here;
 use crate::experiment::Cell;
 use crate::observation::{End, Observation};
 use crate::results::CellResult;
 use crate::{analysis, probe};
 use std::collections::HashMap;
 
-/// Remembers what each probe said, since cells ask again and again.
-#[derive(Default)]
+/// What is known of this machine: its kernel release, and what each probe said,
+/// since cells ask again and again.
 pub struct Probes {
+    /// As `uname -r` says it.
+    release: String,
     said: HashMap<String, Option<String>>,
 }
 
 impl Probes {
+    pub fn new(release: &str) -> Probes {
+        Probes { release: release.into(), said: HashMap::new() }
+    }
+
     /// Why `name` is lacking here; `None` when it is there.
     pub fn lacking(&mut self, name: &str) -> Option<String> {
         let ask = || {
@@ -38,14 +45,17 @@ pub struct Wish {
     pub count_with: Option<String>,
     /// Event whose timeline to keep.
     pub timeline: Option<u64>,
+    /// Which repetition this is, counted from 1; only the null wait asks.
+    pub repetition: u32,
 }
 
-/// How often a cell is run when the machine is too slow for its barriers.
+/// How often a cell is run when the machine is too slow for its barriers or
+/// disturbs its counts.
 const TRIES: usize = 3;
 
-/// Runs a cell again when a barrier timed out, and says so in its warnings: on a
-/// starved machine that is no news about the kernel.
-fn observe_patiently(cell: &Cell, local: &mut local::Local, wish: &Wish) -> Observation {
+/// Runs a cell again when a barrier timed out or counts got lost, and says so in
+/// its warnings: on a busy machine that is no news about the kernel.
+pub fn observe(cell: &Cell, local: &mut local::Local, wish: &Wish) -> Observation {
     let mut timed_out = Vec::new();
     loop {
         let mut seen = local.observe(&cell.settings, wish);
@@ -68,8 +78,9 @@ pub fn run_cell(cell: &Cell, local: &mut local::Local, probes: &mut Probes, wish
     if let Some(why) = needs.chain(object).find_map(|need| probes.lacking(need)) {
         return analysis::judge::skip(cell, why);
     }
-    let seen = observe_patiently(cell, local, wish);
+    let seen = observe(cell, local, wish);
     let lacks: HashMap<String, Option<String>> =
         cell.expectations.iter().flat_map(|e| &e.needs).map(|need| (need.clone(), probes.lacking(need))).collect();
-    analysis::judge(cell, seen, |need| lacks.get(need).cloned().flatten())
+    let lacks = |need: &str| lacks.get(need).cloned().flatten();
+    analysis::judge(cell, seen, &Here { release: &probes.release, lacks: &lacks })
 }

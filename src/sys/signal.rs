@@ -15,13 +15,16 @@ extern "C" fn note(_: libc::c_int) {
 }
 
 /// From now on SIGTERM and SIGINT are noted instead of fatal.
+///
+/// They arrive as well: who takes signals through a descriptor has them blocked,
+/// and a blocked signal stays blocked over exec.
 pub fn note_termination() -> io::Result<()> {
     let action = SigAction::new(SigHandler::Handler(note), SaFlags::empty(), SigSet::empty());
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
         // SAFETY: note only stores to an atomic.
         unsafe { sigaction(signal, &action)? };
     }
-    Ok(())
+    Ok(SigSet::all().thread_unblock()?)
 }
 
 /// Whether somebody asked us to end.

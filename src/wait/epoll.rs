@@ -12,7 +12,7 @@ use nix::sys::epoll::{Epoll as Instance, EpollCreateFlags, EpollEvent, EpollFlag
 use super::Wait;
 use crate::cell::contract::{Asleep, Call, During, Refusal, SetupError, SharedWait, Sleeper, Source, Woken};
 use crate::experiment::Settings;
-use crate::experiment::settings::{Instance as Whose, OpenedBy, Sharing, Trigger, WorkerSettings};
+use crate::experiment::settings::{Instance as Whose, Sharing, Trigger, WorkerSettings};
 
 /// epoll(7).
 pub struct Epoll;
@@ -85,11 +85,18 @@ impl Wait for Epoll {
         if worker.exclusive && worker.instance == Whose::Nested {
             return einval("EPOLLEXCLUSIVE on an epoll descriptor as target");
         }
-        let own_late = cell.sharing == Sharing::Own && worker.instance != Whose::Private;
-        if own_late && cell.opened_by == OpenedBy::Worker {
+        if worker.instance == Whose::Nested && (worker.modify || worker.readd_every > 0) {
             return Some(Refusal {
-                reason: "a shared instance is made before the workers, so it cannot watch listeners that \
-                         they open; set opened_by = \"coordinator\""
+                reason: "modify and readd_every change the registration of the object, which the outer one of \
+                         nested instances has not; use instance = \"private\" or \"shared\""
+                    .into(),
+                forcible: false,
+            });
+        }
+        if cell.sharing == Sharing::Own && worker.instance != Whose::Private {
+            return Some(Refusal {
+                reason: "a shared instance watches objects that all workers hold, and sharing = \"own\" gives each \
+                         another; use sharing = \"shared\" with objects = N and group = true"
                     .into(),
                 forcible: false,
             });

@@ -17,7 +17,7 @@ impl Wait for Null {
     }
 
     fn about(&self) -> &'static str {
-        "no kernel: made-up facts, to test reports (null_wakeups, null_returns, null_lose)"
+        "no kernel: made-up facts, to test reports (the settings null_*)"
     }
 
     fn refuse(&self, worker: &WorkerSettings, cell: &Settings) -> Option<Refusal> {

@@ -1,0 +1,102 @@
+//! Runs single cells through the built binary, as `herd run` does.
+
+use std::io::{Read, Write};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use herd::cell::Plan;
+use herd::experiment::cells::Set;
+use herd::experiment::{Settings, keys};
+use herd::observation::{End, Observation};
+
+/// Runs of a cell that cannot be measured before the benchmark gives up.
+const TRIES: u32 = 5;
+
+pub fn settings(sets: &[&str], workers: u32, events: u64) -> Settings {
+    let mut settings = Settings { workers, events, ..Settings::default() };
+    for text in sets {
+        let set: Set = text.parse().expect("written above");
+        keys::set(&mut settings, &set.key, &set.values[0]).expect("written above");
+    }
+    // One slow barrier on a busy machine must not end the benchmark.
+    settings.limit_ms = 60_000;
+    settings
+}
+
+/// Starts a cell the way `herd run` does: plan in, observation out.
+fn start(settings: &Settings, count_with: Option<&str>) -> Child {
+    let plan = Plan {
+        repetition: 1,
+        parent: std::process::id() as i32,
+        trace: false,
+        count_with: count_with.map(str::to_owned),
+        timeline: None,
+        settings: settings.clone(),
+    };
+    let mut child = Command::new(env!("CARGO_BIN_EXE_herd"))
+        .arg(herd::cell::plan::COMMAND)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("cargo has just built the binary");
+    let text = serde_json::to_vec(&plan).expect("a plan is plain data");
+    child.stdin.take().expect("piped").write_all(&text).expect("the cell reads its plan");
+    child
+}
+
+/// Runs one cell with the best source of counts there is here.
+pub fn observe(settings: &Settings) -> Observation {
+    observe_with(settings, None)
+}
+
+/// Runs one cell. One that could not be measured says so and is run again.
+pub fn observe_with(settings: &Settings, count_with: Option<&str>) -> Observation {
+    for _ in 0..TRIES {
+        let mut child = start(settings, count_with);
+        let mut text = String::new();
+        child.stdout.take().expect("piped").read_to_string(&mut text).expect("JSON");
+        child.wait().expect("our own child");
+        let seen: Observation = serde_json::from_str(&text).expect("the cell ends with an observation");
+        match seen.end {
+            End::Complete => return seen,
+            end => println!("  run again: {end:?}"),
+        }
+    }
+    panic!("{TRIES} runs of one cell could not be measured");
+}
+
+/// PSS and private memory in KiB of some of `workers` worker processes, read
+/// while they sleep in accept; in a cell of its own, to disturb no other figure.
+pub fn weigh(workers: u32, limit: Duration) -> std::io::Result<Vec<[f64; 2]>> {
+    let mut cell = start(&settings(&["kind=block"], workers, 1_000_000), None);
+    let weights = weigh_children(cell.id(), workers as usize, limit);
+    // The workers die with the coordinator.
+    cell.kill().and(cell.wait().map(drop))?;
+    weights
+}
+
+fn weigh_children(coordinator: u32, workers: usize, limit: Duration) -> std::io::Result<Vec<[f64; 2]>> {
+    let deadline = Instant::now() + limit;
+    loop {
+        let text = std::fs::read_to_string(format!("/proc/{coordinator}/task/{coordinator}/children"))?;
+        let pids: Vec<&str> = text.split_whitespace().collect();
+        let call = pids.last().map(|pid| std::fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap_or_default());
+        let in_accept = call.is_some_and(|call| call.starts_with(&format!("{} ", libc::SYS_accept4)));
+        if pids.len() == workers && in_accept {
+            return pids.iter().step_by(workers / 20).map(|pid| weight(pid)).collect();
+        }
+        if Instant::now() > deadline {
+            return Err(std::io::Error::other(format!("{} of {workers} workers were up in time", pids.len())));
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn weight(pid: &str) -> std::io::Result<[f64; 2]> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
+    let sum = |names: &[&str]| -> f64 {
+        let lines = text.lines().filter(|line| names.iter().any(|name| line.starts_with(name)));
+        lines.filter_map(|line| line.split_whitespace().nth(1)?.parse::<f64>().ok()).sum()
+    };
+    Ok([sum(&["Pss:"]), sum(&["Private_Clean:", "Private_Dirty:"])])
+}

@@ -1,0 +1,52 @@
+//! The file that `--output` keeps a result in. It is opened before the run, so that
+//! a result that cannot be kept is found in time; nothing is ever overwritten.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use super::Failure;
+use crate::environment;
+use crate::experiment::Experiment;
+use crate::report::{self, Style};
+use crate::results::Results;
+
+/// The file a result is kept in.
+pub struct Store {
+    file: File,
+    path: PathBuf,
+}
+
+impl Store {
+    pub fn open(directory: &Path, experiments: &[Experiment]) -> Result<Store, Failure> {
+        let refused = |e: std::io::Error| {
+            Failure::usage(format!("cannot write results to {}: {e} (choose another --output)", directory.display()))
+        };
+        std::fs::create_dir_all(directory).map_err(refused)?;
+        let names: Vec<&str> = experiments.iter().map(|e| e.name.as_str()).collect();
+        let stem = if names.len() > 3 { format!("{}-experiments", names.len()) } else { names.join("+") };
+        let started = environment::read().started;
+        // A name of its own for every run: nothing is ever overwritten.
+        for number in 0..1000 {
+            let suffix = if number == 0 { String::new() } else { format!("-{number}") };
+            let path = directory.join(format!("{stem}-{started}{suffix}.json"));
+            match File::create_new(&path) {
+                Ok(file) => return Ok(Store { file, path }),
+                Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(e) => return Err(refused(e)),
+            }
+        }
+        Err(Failure::usage(format!("{} holds a thousand results of this second", directory.display())))
+    }
+
+    pub fn write(&mut self, results: &Results, quiet: bool) -> Result<(), Failure> {
+        let json = report::find("json").expect("json is listed");
+        let mut out = std::io::BufWriter::new(&self.file);
+        let written = json.write(results, Style::default(), &mut out).and_then(|()| out.flush());
+        written.map_err(|e| Failure::machine(format!("cannot write {}: {e}", self.path.display())))?;
+        if !quiet {
+            eprintln!("kept as {}", self.path.display());
+        }
+        Ok(())
+    }
+}

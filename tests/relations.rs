@@ -1,0 +1,66 @@
+//! Expectations that compare two rows, settled on made-up observations.
+
+use herd::analysis::judge::{self, Here};
+use herd::analysis::relation::{OPEN, settle};
+use herd::cell::scripted;
+use herd::experiment::Experiment;
+use herd::results::{CellResult, Judged, Verdict};
+
+/// Two rows, `this` compared with `that`, run by the null wait.
+fn settled(this: &str, that: &str, bounds: &str) -> Vec<CellResult> {
+    let text = format!(
+        "title = \"t\"\n[defaults]\nkind = \"null\"\nevents = 4\n\
+         [[wait]]\nname = \"this\"\n{this}\n[[wait]]\nname = \"that\"\n{that}\n\
+         [[expect]]\nwait = \"this\"\nwakeups_per_event = {{ times_of = \"that\", {bounds} }}\n"
+    );
+    let here = Here { release: "6.1", lacks: &|_| None };
+    let cells = Experiment::parse("t.toml", &text).unwrap().cells(&[]).unwrap();
+    let mut results: Vec<CellResult> =
+        cells.iter().map(|cell| judge::judge(cell, scripted::observe(&cell.settings, 1), &here)).collect();
+    settle(&mut results);
+    results
+}
+
+#[track_caller]
+fn check(this: &str, that: &str, bounds: &str, verdict: Verdict, words: &str) {
+    let cell = settled(this, that, bounds).remove(0);
+    let judged = &cell.expectations[0];
+    let said = format!("{}; {}", judged.measured, judged.reason);
+    assert_eq!((judged.verdict, cell.verdict), (verdict, verdict), "{said}");
+    assert!(said.contains(words), "no {words:?} in {said:?}");
+}
+
+#[test]
+fn the_averages_of_two_rows_are_compared() {
+    check("", "null_wakeups = 8", "max = 0.125", Verdict::Pass, "1 to 8, 0.125 times");
+    check("", "null_wakeups = 8", "max = 0.12", Verdict::Fail, "1 to 8");
+    check("null_wakeups = 16", "null_wakeups = 8", "min = 2, max = 2", Verdict::Pass, "16 to 8, 2 times");
+    check("", "null_wakeups = 0", "max = 9", Verdict::Fail, "1 to 0");
+    check("null_wakeups = 0", "null_wakeups = 0", "max = 9", Verdict::Pass, "0 to 0");
+}
+
+#[test]
+fn what_the_other_row_could_not_tell_cannot_be_compared() {
+    check("", "null_invalid = \"blind\"", "max = 1", Verdict::Invalid, "that: blind");
+    check("null_invalid = \"blind\"", "", "max = 1", Verdict::Invalid, "blind");
+    // The kernel lost an event there; that is its own failure, not ours.
+    check("", "null_lose = 2", "max = 1", Verdict::Invalid, "that: event 2 was fired");
+}
+
+#[test]
+fn a_row_that_was_skipped_or_is_missing_skips_or_leaves_it_open() {
+    let mut results = settled("", "", "max = 1");
+    let open = |judged: &mut Judged| (judged.verdict, judged.reason) = (Verdict::Invalid, OPEN.into());
+    open(&mut results[0].expectations[0]);
+    (results[1].observation, results[1].verdict, results[1].reason) = (None, Verdict::Skip, "no ipv6".into());
+    settle(&mut results);
+    let judged = &results[0].expectations[0];
+    assert_eq!((judged.verdict, judged.reason.as_str()), (Verdict::Skip, "that: no ipv6"));
+    open(&mut results[0].expectations[0]);
+    results.truncate(1);
+    settle(&mut results);
+    assert_eq!(
+        (results[0].expectations[0].verdict, results[0].expectations[0].reason.as_str()),
+        (Verdict::Invalid, OPEN)
+    );
+}
