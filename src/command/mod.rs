@@ -15,6 +15,7 @@ use std::io::{self, Write};
 
 use crate::exit::Exit;
 use crate::experiment::{Experiment, ExperimentError, embedded};
+use crate::results::Results;
 
 /// A command that could not do its work: one message and an exit code.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +64,19 @@ pub fn load(name: &str) -> Result<Experiment, Failure> {
         Failure::usage(format!("cannot read {name}: {hint}"))
     })?;
     Ok(Experiment::parse(name, &text)?)
+}
+
+/// A stored result.
+pub fn stored(path: &std::path::Path) -> Result<Results, Failure> {
+    let file = path.display().to_string();
+    let text = std::fs::read_to_string(path).map_err(|e| {
+        Failure::usage(match e.kind() {
+            io::ErrorKind::InvalidData => format!("{file} is not a herd result: not a text file"),
+            io::ErrorKind::IsADirectory => format!("{file} is a directory; name a file that --output wrote there"),
+            _ => format!("cannot read {file}: {e}"),
+        })
+    })?;
+    Results::parse(&file, &text).map_err(|e| Failure::usage(e.to_string()))
 }
 
 /// Writes to stdout; a reader that has had enough is no failure.

@@ -2,8 +2,8 @@
 //!
 //! Made so that two runs of one kernel differ in nothing, and one changed wait
 //! differs in exactly that: kernel counts that are constants are compared as
-//! constants, outcomes of races only by their rule or when their ranges lie
-//! apart, and times never decide anything.
+//! constants, other kernel counts by their rule or when their ranges lie apart,
+//! races in user space by their rule only, and times never decide anything.
 
 mod cell;
 mod fields;
