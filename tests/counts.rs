@@ -80,6 +80,21 @@ fn counts_are_identical_in_every_repetition_beside_spinners() {
     }
 }
 
+/// A timer may wake a worker unseen by tracepoints, so such a barrier looks at
+/// /proc; one in 1,500 ended before the worker slept again.
+#[test]
+fn a_round_ends_only_after_the_sleep_that_follows_a_hold() {
+    let rows = "[[wait]]\nname = \"late\"\nkind = \"epoll\"\nexclusive = true\nneeds = \"epoll_exclusive\"\n\
+                before_claim_us = 3000\nafter_claim_us = 500\nbusy = \"sleep\"\n\
+                [[expect]]\nwait = \"late\"\nwakeups_per_event = 1\n";
+    let experiment = file("holds", &format!("{HEAD}events = 400\n{rows}"));
+    for cell in measured(&run(&experiment, &["--set", "workers=2"])) {
+        let seen = cell.observation.as_ref().unwrap();
+        assert_eq!(seen.wakeups_per_round, [(1, 400)].into(), "{}", cell.id);
+        assert_eq!(seen.returns_per_round, [(1, 400)].into(), "{}", cell.id);
+    }
+}
+
 #[test]
 fn wakeups_are_the_same_in_the_first_middle_and_last_third() {
     let experiment = file("thirds", &format!("{HEAD}events = 33\n{ROWS}"));

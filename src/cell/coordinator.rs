@@ -36,21 +36,23 @@ pub fn main() -> io::Result<()> {
     // would count as a wakeup. The front end tells us by SIGTERM.
     setpgid(Pid::from_raw(0), Pid::from_raw(0))?;
     sys::signal::note_termination()?;
-    let found = run(&plan);
+    // Kept until we end: taking BPF programs off a tracepoint waits for RCU, some
+    // 100 ms in all, and the front end need not wait with us.
+    let mut counter = None;
+    let found = match plan.settings.worker.wait.as_str() {
+        "null" => scripted::observe(&plan.settings, plan.repetition),
+        _ => attempt(&plan, &mut counter).unwrap_or_else(Observation::empty),
+    };
     let mut line = serde_json::to_string(&found)?;
     line.push('\n');
-    io::stdout().write_all(line.as_bytes())
+    io::stdout().write_all(line.as_bytes())?;
+    drop(counter);
+    Ok(())
 }
 
-/// Runs one cell in this process.
-pub fn run(plan: &Plan) -> Observation {
-    if plan.settings.worker.wait == "null" {
-        return scripted::observe(&plan.settings, plan.repetition);
-    }
-    attempt(plan).unwrap_or_else(Observation::empty)
-}
-
-fn attempt(plan: &Plan) -> Result<Observation, End> {
+/// Runs one cell in this process. Every worker is gone when it returns; the
+/// counter is left in `used`.
+fn attempt(plan: &Plan, used: &mut Option<Counter>) -> Result<Observation, End> {
     let settings = &plan.settings;
     raise_descriptor_limit();
     let cpus = allowed_cpus().map_err(|e| invalid(e.to_string()))?;
@@ -96,8 +98,10 @@ fn attempt(plan: &Plan) -> Result<Observation, End> {
         // Told apart from a run that went wrong: nothing was fired yet.
         Err(why) => return Ok(Observation { sources_refused: vec![why.clone()], ..Observation::empty(invalid(why)) }),
     };
-    let mut watch = Watch::new(&ledger, tasks, counter).map_err(|e| invalid(e.to_string()))?;
+    let mut watch =
+        Watch::new(&ledger, tasks, counter, settings.sleeps_in_holds()).map_err(|e| invalid(e.to_string()))?;
     let found = measure(plan, &ledger, &crew, &mut watch, opened.injector.as_mut());
+    *used = Some(watch.into_counter());
     found.map(|found| Observation { sources_refused: refused, ..found }).map_err(|e| invalid(e.to_string()))
 }
 

@@ -168,9 +168,10 @@ impl Slot<'_> {
         self.add(ERRORS + known.unwrap_or(ERRNOS.len()));
     }
 
-    /// The next context switch is ours, not the event's.
-    pub fn own_sleep(&self) {
-        self.add(OWN_SLEEPS);
+    /// So many context switches were ours, not the event's.
+    pub fn own_sleeps_add(&self, count: u64) {
+        let sleeps = &self.words[OWN_SLEEPS];
+        sleeps.store(sleeps.load(Relaxed) + count, Relaxed);
     }
 
     pub fn gone(&self, error: &SetupError) {

@@ -4,6 +4,7 @@
 //! no allocation, lock, print or formatting. The loop counts, so that no wait
 //! strategy can forget to. It never ends by itself; the coordinator kills it.
 
+use nix::sys::resource::{UsageWho, getrusage};
 use nix::time::{ClockId, clock_gettime};
 
 use super::contract::{Door, SetupError, SharedWait, Sleeper, Source, Woken};
@@ -125,8 +126,18 @@ fn hold(slot: Slot<'_>, us: u64, busy: Busy) {
             }
         }
         Busy::Sleep => {
-            slot.own_sleep();
+            // Measured, not assumed to be one: a timer that fires before the switch
+            // leaves none, and a signal or a stop makes it two.
+            let before = voluntary_switches();
             std::thread::sleep(std::time::Duration::from_micros(us));
+            slot.own_sleeps_add(voluntary_switches() - before);
         }
     }
+}
+
+/// How often this thread has given up the CPU; the same number as
+/// voluntary_ctxt_switches in its status file (getrusage(2), RUSAGE_THREAD).
+fn voluntary_switches() -> u64 {
+    let usage = getrusage(UsageWho::RUSAGE_THREAD).expect("getrusage cannot fail for ourselves");
+    usage.voluntary_context_switches() as u64
 }

@@ -326,6 +326,13 @@ impl Settings {
         }
     }
 
+    /// Whether some worker sleeps while it is busy, so that a timer wakes it.
+    pub fn sleeps_in_holds(&self) -> bool {
+        (0..self.workers)
+            .map(|index| self.for_worker(index))
+            .any(|worker| worker.busy == Busy::Sleep && (worker.before_claim_us > 0 || worker.after_claim_us > 0))
+    }
+
     /// The settings of worker `index`, with its overrides applied.
     ///
     /// # Panics

@@ -4,9 +4,10 @@
 //! reads and never interrupt anything. Whatever happens, no worker outlives a
 //! call: this process adopts and reaps the orphans of a killed coordinator.
 
+use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -30,10 +31,16 @@ const REAP_LIMIT: Duration = Duration::from_secs(10);
 /// How long a cell may take at all; each of its barriers has its own limit.
 const CELL_LIMIT: Duration = Duration::from_secs(3600);
 
+/// So many cells may be ending while another runs.
+const ENDING: usize = 8;
+
 /// Starts cells and watches for signals.
 pub struct Local {
     signals: SignalFd,
     stopped: Option<i32>,
+    /// Cells that have said their result. They have no workers any more, and let
+    /// go of their counters, which takes the kernel a while.
+    ending: VecDeque<Child>,
 }
 
 impl Local {
@@ -48,6 +55,7 @@ impl Local {
         Ok(Local {
             signals: SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?,
             stopped: None,
+            ending: VecDeque::new(),
         })
     }
 
@@ -82,23 +90,34 @@ impl Local {
             Err(e) => return invalid(format!("cannot start the cell's process: {e}")),
         };
         let said = self.listen(&mut child);
-        let status = child.wait();
-        reap_orphans(Pid::from_raw(child.id() as i32));
-        let text = match said {
-            Ok(text) => text,
-            Err(reason) => return invalid(reason),
-        };
-        match serde_json::from_str(&text) {
-            Ok(found) => found,
-            Err(_) if self.stopped.is_some() => Observation::empty(End::Interrupted),
-            Err(_) => invalid(match status {
+        if let Ok(text) = &said
+            && let Ok(found) = serde_json::from_str(text)
+        {
+            self.ending.push_back(child);
+            self.reap(ENDING);
+            return found;
+        }
+        let status = end(&mut child);
+        match said {
+            Err(reason) => invalid(reason),
+            Ok(_) if self.stopped.is_some() => Observation::empty(End::Interrupted),
+            Ok(_) => invalid(match status {
                 Ok(status) => format!("the cell's process ended without a result ({status})"),
                 Err(e) => format!("the cell's process was lost: {e}"),
             }),
         }
     }
 
-    /// Reads all the child says; passes signals on.
+    /// Waits for ending cells until at most `left` are left.
+    fn reap(&mut self, left: usize) {
+        while self.ending.len() > left
+            && let Some(mut child) = self.ending.pop_front()
+        {
+            let _ = end(&mut child);
+        }
+    }
+
+    /// Reads the one line that the child says; passes signals on.
     fn listen(&mut self, child: &mut Child) -> Result<String, String> {
         let mut out = child.stdout.take().expect("stdout is piped in start");
         let pid = Pid::from_raw(child.id() as i32);
@@ -138,9 +157,25 @@ impl Local {
                     Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
                     Err(e) => return Err(format!("cannot read from the cell: {e}")),
                 }
+                if text.last() == Some(&b'\n') {
+                    return Ok(String::from_utf8_lossy(&text).into_owned());
+                }
             }
         }
     }
+}
+
+impl Drop for Local {
+    fn drop(&mut self) {
+        self.reap(0);
+    }
+}
+
+/// Waits for a cell that says nothing more, and for what it left.
+fn end(child: &mut Child) -> std::io::Result<ExitStatus> {
+    let status = child.wait();
+    reap_orphans(Pid::from_raw(child.id() as i32));
+    status
 }
 
 fn start(plan: &Plan) -> std::io::Result<Child> {

@@ -115,7 +115,15 @@ impl BpfCounter {
         // Relaxed loads are all that read-only memory allows; the fence keeps
         // later reads of facts behind this one.
         fence(Ordering::Acquire);
-        total
+        if total != 0 {
+            return total;
+        }
+        // A wake that the kernel hid from `waking` leaves the total one too low
+        // for good, so that 0 would mean one awake. The flags tell.
+        let awake = |slot: &usize| self.memory.u64(slot + 1, programs::FLAG).load(Ordering::Relaxed) != 0;
+        let flagged = (0..self.slots).filter(awake).count() as u64;
+        fence(Ordering::Acquire);
+        flagged
     }
 
     /// The facts of one slot, one load each: a consistent set only while its
