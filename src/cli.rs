@@ -145,6 +145,9 @@ pub struct ListArgs {
     /// How workers can sleep.
     #[arg(long)]
     pub waits: bool,
+    /// Every object with every wait: what can be had, and why not.
+    #[arg(long)]
+    pub matrix: bool,
     /// How events can arrive.
     #[arg(long)]
     pub loads: bool,

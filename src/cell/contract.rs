@@ -3,7 +3,7 @@
 //! Objects and waits know this file and `sys`, never each other and never the
 //! ledger: the worker loop counts, so a wait cannot forget to.
 
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use nix::errno::Errno;
@@ -15,13 +15,51 @@ pub struct Claim {
     pub tag: u32,
 }
 
-/// How the kernel shows a task that sleeps in the wait under test.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Asleep {
-    /// System call numbers, any of which will do (C libraries differ).
-    pub calls: [i64; 2],
-    /// The first argument, usually the descriptor; `None` where it is an address.
+/// A system call as /proc/PID/task/TID/syscall shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Its number.
+    pub call: i64,
+    /// The first argument, usually the descriptor; `None` where any will do,
+    /// such as an address.
     pub first: Option<u64>,
+}
+
+/// How the kernel shows a task that sleeps in the wait under test: in any of
+/// these places. C libraries differ in the call they use for one function, and
+/// some waits have two places to sleep (a lock, and the accept behind it).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Asleep {
+    places: Vec<Place>,
+}
+
+impl Asleep {
+    /// So many places fit into the ledger.
+    pub const MOST: usize = 4;
+
+    /// Asleep in one of `calls`, with that first argument.
+    pub fn at(calls: &[i64], first: Option<u64>) -> Asleep {
+        Asleep { places: calls.iter().map(|call| Place { call: *call, first }).collect() }
+    }
+
+    /// In any of `calls` on this descriptor.
+    pub fn on(calls: &[i64], fd: &impl AsRawFd) -> Asleep {
+        Asleep::at(calls, u64::try_from(fd.as_raw_fd()).ok())
+    }
+
+    /// In one of these places, or in one of the `other`'s.
+    ///
+    /// # Panics
+    /// With more than [`Asleep::MOST`] places.
+    pub fn or(mut self, other: Asleep) -> Asleep {
+        self.places.extend(other.places);
+        assert!(self.places.len() <= Asleep::MOST, "too many places for the ledger");
+        self
+    }
+
+    pub fn places(&self) -> &[Place] {
+        &self.places
+    }
 }
 
 /// Something failed while an object or a wait was set up.
@@ -41,70 +79,84 @@ fn way_out(call: Call, errno: Errno) -> &'static str {
     }
 }
 
-/// The calls that can fail in a worker, by number, since a worker can only
-/// leave numbers in the ledger.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u64)]
-pub enum Call {
-    Socket = 1,
-    Bind,
-    Listen,
-    EpollCreate,
-    EpollAdd,
-    EpollModify,
-    EpollDelete,
-    Select,
-    Affinity,
-    Thread,
-    Fcntl,
-    Connect,
-    TemporaryDirectory,
-    Other,
+macro_rules! calls {
+    ($($name:ident => $text:literal,)*) => {
+        /// The calls that can fail in a worker, by number, since a worker can only
+        /// leave numbers in the ledger.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(u64)]
+        pub enum Call {
+            $($name,)*
+        }
+
+        impl Call {
+            const ALL: &[Call] = &[$(Call::$name,)*];
+        }
+
+        impl std::fmt::Display for Call {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(match self {
+                    $(Call::$name => $text,)*
+                })
+            }
+        }
+    };
+}
+
+// `calls!` takes one line for each; the order is that of the numbers.
+calls! {
+    Other => "a call in the worker",
+    Socket => "socket",
+    Bind => "bind",
+    Listen => "listen",
+    EpollCreate => "epoll_create1",
+    EpollAdd => "epoll_ctl(EPOLL_CTL_ADD)",
+    EpollModify => "epoll_ctl(EPOLL_CTL_MOD)",
+    EpollDelete => "epoll_ctl(EPOLL_CTL_DEL)",
+    Select => "select (a descriptor above 1023 does not fit an fd_set; use poll)",
+    Affinity => "sched_setaffinity",
+    Thread => "pthread_create",
+    Fcntl => "fcntl",
+    Connect => "connect",
+    TemporaryDirectory => "mkdtemp (TMPDIR must name a directory that can be written)",
+    Setsockopt => "setsockopt",
+    Socketpair => "socketpair",
+    Send => "send",
+    Receive => "recv",
+    Read => "read",
+    Write => "write",
+    Pipe => "pipe2",
+    Fifo => "mkfifo",
+    Eventfd => "eventfd",
+    Timerfd => "timerfd_create",
+    TimerfdSet => "timerfd_settime",
+    Signalfd => "signalfd",
+    Sigmask => "pthread_sigmask",
+    Kill => "kill",
+    Inotify => "inotify_add_watch",
+    Memfd => "memfd_create",
+    Mmap => "mmap",
+    MqOpen => "mq_open",
+    MqSend => "mq_send",
+    Msgget => "msgget",
+    Msgsnd => "msgsnd",
+    Semget => "semget",
+    Semop => "semop",
+    Futex => "futex",
+    Pthread => "a pthread call",
+    Flock => "flock",
+    Lock => "fcntl(F_SETLK)",
+    Fork => "fork",
+    Pidfd => "pidfd_open",
+    Bpf => "bpf",
+    UringSetup => "io_uring_setup",
+    UringEnter => "io_uring_enter",
 }
 
 impl Call {
-    const ALL: [Call; 14] = [
-        Call::Socket,
-        Call::Bind,
-        Call::Listen,
-        Call::EpollCreate,
-        Call::EpollAdd,
-        Call::EpollModify,
-        Call::EpollDelete,
-        Call::Select,
-        Call::Affinity,
-        Call::Thread,
-        Call::Fcntl,
-        Call::Connect,
-        Call::TemporaryDirectory,
-        Call::Other,
-    ];
-
     /// The call of that number.
     pub fn from_number(number: u64) -> Call {
-        let known = Call::ALL.into_iter().find(|call| *call as u64 == number);
-        known.unwrap_or(Call::Other)
-    }
-}
-
-impl std::fmt::Display for Call {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Call::Socket => "socket",
-            Call::Bind => "bind",
-            Call::Listen => "listen",
-            Call::EpollCreate => "epoll_create1",
-            Call::EpollAdd => "epoll_ctl(EPOLL_CTL_ADD)",
-            Call::EpollModify => "epoll_ctl(EPOLL_CTL_MOD)",
-            Call::EpollDelete => "epoll_ctl(EPOLL_CTL_DEL)",
-            Call::Select => "select (a descriptor above 1023 does not fit an fd_set; use poll)",
-            Call::Affinity => "sched_setaffinity",
-            Call::Thread => "pthread_create",
-            Call::Fcntl => "fcntl",
-            Call::Connect => "connect",
-            Call::TemporaryDirectory => "mkdtemp (TMPDIR must name a directory that can be written)",
-            Call::Other => "a call in the worker",
-        })
+        Call::ALL.iter().copied().find(|call| *call as u64 == number).unwrap_or(Call::Other)
     }
 }
 
@@ -139,6 +191,41 @@ pub trait Source {
 
     /// Equal for two workers exactly when they share the object (an inode number).
     fn identity(&self) -> u64;
+
+    /// The io_uring request that does what [`Source::claim`] does, if there is one.
+    fn request(&self) -> Option<Request> {
+        None
+    }
+
+    /// A [`Request::Accept`] completed with this connection.
+    fn accepted(&mut self, connection: OwnedFd) -> Claim {
+        drop(connection);
+        Claim { tag: 0 }
+    }
+
+    /// A [`Request::Read`] completed with these bytes.
+    fn was_read(&mut self, bytes: &[u8]) -> Claim {
+        let _ = bytes;
+        Claim { tag: 0 }
+    }
+}
+
+/// What io_uring can do in place of a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// IORING_OP_ACCEPT, one connection.
+    Accept,
+    /// IORING_OP_READ of at most so many bytes.
+    Read(u32),
+}
+
+/// One worker as others know it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Of its process.
+    pub pid: i32,
+    /// Of its thread.
+    pub tid: i32,
 }
 
 /// Where workers get at the object; crosses the fork and is shared by threads.
@@ -150,6 +237,13 @@ pub trait Door: Send + Sync {
 
 /// The coordinator's side: makes events.
 pub trait Injector {
+    /// Told once, before the first event, when every worker sleeps: whom signals
+    /// are for.
+    fn meet(&mut self, workers: &[Member]) -> Result<(), SetupError> {
+        let _ = workers;
+        Ok(())
+    }
+
     /// Makes one event and returns its tag. The event may still be on its way.
     fn fire(&mut self) -> Result<u32, SetupError>;
 
@@ -189,6 +283,13 @@ pub trait Sleeper {
     /// Sleeps once. Fills `ready` (which has room for every source) when the
     /// result is [`Woken::Ready`].
     fn wait(&mut self, sources: &mut [Box<dyn Source>], ready: &mut Vec<usize>) -> Woken;
+
+    /// After [`Woken::Claimed`]: the next piece of work that this return brought
+    /// along. `None` from waits that claim one at a time.
+    fn more(&mut self, sources: &mut [Box<dyn Source>]) -> Option<Claim> {
+        let _ = sources;
+        None
+    }
 
     /// Called after the claims of one return, with the worker's total.
     fn after(&mut self, sources: &[Box<dyn Source>], claims: u64) -> Result<(), SetupError> {

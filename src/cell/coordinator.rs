@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use nix::unistd::{Pid, setpgid};
 
-use super::contract::{Injector, SetupError};
+use super::contract::{Injector, Member, SetupError};
 use super::count::Counter;
 use super::crew::{Crew, CrewError, Kit, pin_to};
 use super::ledger::Ledger;
@@ -98,8 +98,10 @@ fn attempt(plan: &Plan, used: &mut Option<Counter>) -> Result<Observation, End> 
         // Told apart from a run that went wrong: nothing was fired yet.
         Err(why) => return Ok(Observation { sources_refused: vec![why.clone()], ..Observation::empty(invalid(why)) }),
     };
-    let mut watch =
-        Watch::new(&ledger, tasks, counter, settings.sleeps_in_holds()).map_err(|e| invalid(e.to_string()))?;
+    let timers = settings.sleeps_in_holds() || object.fires_by_timer();
+    let members: Vec<Member> = tasks.iter().map(|t| Member { pid: t.pid as i32, tid: t.tid as i32 }).collect();
+    let mut watch = Watch::new(&ledger, tasks, counter, timers).map_err(|e| invalid(e.to_string()))?;
+    opened.injector.meet(&members).map_err(|e| refusal(None, &e, settings))?;
     let found = measure(plan, &ledger, &crew, &mut watch, opened.injector.as_mut());
     *used = Some(watch.into_counter());
     found.map(|found| Observation { sources_refused: refused, ..found }).map_err(|e| invalid(e.to_string()))

@@ -13,8 +13,8 @@ use super::contract::{Asleep, Call, Claim, SetupError};
 use crate::sys::futex;
 use crate::sys::shared::SharedRows;
 
-/// Words of a slot: two cache lines' worth and no line shared with a neighbour.
-const SLOT: usize = 32;
+/// Words of a slot: five cache lines' worth and no line shared with a neighbour.
+const SLOT: usize = 40;
 /// Words of a record.
 const RECORD: usize = 4;
 
@@ -28,9 +28,8 @@ const OWN_SLEEPS: usize = 5;
 const HEAD: usize = 6;
 const FAILED_CALL: usize = 7;
 const FAILED_ERRNO: usize = 8;
-const CALL_A: usize = 9;
-const CALL_B: usize = 10;
-const FIRST: usize = 11;
+/// How many places to sleep there are; they stand at the end.
+const PLACES: usize = 9;
 const GATE: usize = 12;
 /// Number of objects, then up to eight of their identities.
 const OBJECTS: usize = 13;
@@ -38,6 +37,8 @@ const OBJECTS: usize = 13;
 const ERRORS: usize = 22;
 const LAST_RETURN: usize = 30;
 const LAST_CLAIM: usize = 31;
+/// Call and first argument of each place.
+const PLACE: usize = 32;
 
 /// Errors counted by name.
 const ERRNOS: [Errno; 7] =
@@ -127,9 +128,11 @@ impl Slot<'_> {
     }
 
     pub fn registered(&self, asleep: &Asleep, objects: &[u64]) {
-        self.words[CALL_A].store(asleep.calls[0] as u64, Relaxed);
-        self.words[CALL_B].store(asleep.calls[1] as u64, Relaxed);
-        self.words[FIRST].store(asleep.first.unwrap_or(u64::MAX), Relaxed);
+        for (words, place) in self.words[PLACE..].chunks(2).zip(asleep.places()) {
+            words[0].store(place.call as u64, Relaxed);
+            words[1].store(place.first.unwrap_or(u64::MAX), Relaxed);
+        }
+        self.words[PLACES].store(asleep.places().len() as u64, Relaxed);
         self.words[OBJECTS].store(objects.len() as u64, Relaxed);
         for (word, object) in self.words[OBJECTS + 1..ERRORS].iter().zip(objects) {
             word.store(*object, Relaxed);
@@ -245,11 +248,12 @@ impl<'a> Slot<'a> {
     }
 
     pub fn asleep(&self) -> Asleep {
-        let first = self.words[FIRST].load(Relaxed);
-        Asleep {
-            calls: [self.words[CALL_A].load(Relaxed) as i64, self.words[CALL_B].load(Relaxed) as i64],
-            first: (first != u64::MAX).then_some(first),
-        }
+        let count = (self.words[PLACES].load(Relaxed) as usize).min(Asleep::MOST);
+        let place = |words: &[AtomicU64]| {
+            let first = words[1].load(Relaxed);
+            Asleep::at(&[words[0].load(Relaxed) as i64], (first != u64::MAX).then_some(first))
+        };
+        self.words[PLACE..].chunks(2).take(count).map(place).fold(Asleep::default(), Asleep::or)
     }
 
     /// Why setting up failed.

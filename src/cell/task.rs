@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-use super::contract::Asleep;
+use super::contract::{Asleep, Place};
 
 /// One look at a worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -164,10 +164,12 @@ fn look_of(text: &str, expected: &Asleep) -> Look {
     let mut fields = text.split_ascii_whitespace();
     let call = fields.next().and_then(|n| n.parse::<i64>().ok());
     let first = fields.next().and_then(|n| u64::from_str_radix(n.trim_start_matches("0x"), 16).ok());
-    let right_call = call.is_some_and(|call| expected.calls.contains(&call));
-    // A descriptor is an int: the upper half of the register means nothing.
-    let right_first = expected.first.is_none_or(|want| first.is_some_and(|f| f as u32 == want as u32));
-    if right_call && right_first { Look::Asleep } else { Look::Elsewhere(text.to_owned()) }
+    let here = |place: &Place| {
+        // A descriptor is an int: the upper half of the register means nothing.
+        let right_first = place.first.is_none_or(|want| first.is_some_and(|f| f as u32 == want as u32));
+        call == Some(place.call) && right_first
+    };
+    if expected.places().iter().any(here) { Look::Asleep } else { Look::Elsewhere(text.to_owned()) }
 }
 
 fn runs_of(text: &str) -> Option<Runs> {
@@ -195,7 +197,7 @@ mod tests {
 
     #[track_caller]
     fn check_look(text: &str, first: Option<u64>, want: Look) {
-        let expected = Asleep { calls: [232, 281], first };
+        let expected = Asleep::at(&[232, 281], first);
         assert_eq!(look_of(text, &expected), want);
     }
 

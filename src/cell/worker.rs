@@ -72,7 +72,7 @@ fn serve(
         let claims = match woken {
             Woken::Claimed(claim) => {
                 slot.claimed(claim, t_return, t_return);
-                1
+                1 + brought_along(slot, sources, sleeper, t_return)
             }
             Woken::Ready => {
                 hold(slot, settings.before_claim_us, settings.busy);
@@ -91,6 +91,16 @@ fn serve(
         total += claims;
         sleeper.after(sources, total)?;
     }
+}
+
+/// Counts what else came with a return that was a claim.
+fn brought_along(slot: Slot<'_>, sources: &mut [Box<dyn Source>], sleeper: &mut dyn Sleeper, t_return: u64) -> u64 {
+    let mut more = 0;
+    while let Some(claim) = sleeper.more(sources) {
+        slot.claimed(claim, t_return, now_ns());
+        more += 1;
+    }
+    more
 }
 
 /// Takes one piece of work, or all there is. Returns how many.

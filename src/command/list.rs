@@ -7,9 +7,19 @@ use crate::exit::Exit;
 use crate::experiment::{embedded, keys::KEYS};
 use crate::{load, object, probe, wait};
 
+/// The object, and below it its modes.
+fn object_lines(object: &dyn object::Object) -> Vec<(String, String)> {
+    let modes = object.modes().iter().map(|(name, about)| (format!("  mode {name}"), (*about).to_owned()));
+    std::iter::once((object.name().to_owned(), object.about().to_owned())).chain(modes).collect()
+}
+
 pub fn run(args: &ListArgs) -> Result<Exit, Failure> {
+    if args.matrix {
+        super::matrix::show()?;
+        return Ok(Exit::Pass);
+    }
     let lines: Vec<(String, String)> = if args.objects {
-        object::LIST.iter().map(|o| (o.name().into(), o.about().into())).collect()
+        object::LIST.iter().flat_map(|o| object_lines(*o)).collect()
     } else if args.waits {
         wait::LIST.iter().map(|w| (w.name().into(), w.about().into())).collect()
     } else if args.loads {

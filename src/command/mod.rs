@@ -5,6 +5,7 @@ pub mod compare;
 pub mod doctor;
 pub mod explain;
 pub mod list;
+pub mod matrix;
 mod measure;
 pub mod run;
 pub mod show;

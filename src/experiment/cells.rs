@@ -133,7 +133,7 @@ impl Experiment {
             id,
             row: row.name.clone(),
             axes,
-            needs: self.needs.iter().chain(&row.needs).cloned().collect(),
+            needs: needs(self.needs.iter().chain(&row.needs), &settings),
             expectations: self.expectations_for(row, &settings),
             settings,
         })
@@ -146,6 +146,26 @@ impl Experiment {
         });
         selected.flat_map(|expect| expect.rules.clone()).collect()
     }
+}
+
+/// The probes a cell cannot do without: those that the file names, and those of
+/// its object and waits.
+fn needs<'a>(named: impl Iterator<Item = &'a String>, settings: &Settings) -> Vec<String> {
+    let mut needs: Vec<String> = named.cloned().collect();
+    let workers = distinct_workers(settings).map(|index| settings.for_worker(index));
+    let of_waits = workers.filter_map(|worker| crate::wait::find(&worker.wait)?.needs(&worker));
+    let of_object = crate::object::find(&settings.object).and_then(|object| object.needs(settings));
+    for need in of_object.into_iter().chain(of_waits) {
+        if !needs.iter().any(|known| known == need) {
+            needs.push(need.into());
+        }
+    }
+    needs
+}
+
+/// Workers that may differ from each other: all of them, or one for all.
+fn distinct_workers(settings: &Settings) -> std::ops::Range<u32> {
+    0..if settings.overrides.is_empty() { 1 } else { settings.workers }
 }
 
 /// Whether `settings` already are what setting `key` to `value` would make them.
@@ -170,7 +190,7 @@ fn combinations(axes: &[Axis]) -> Vec<Vec<(String, Value)>> {
 }
 
 /// Refuses what no kernel can do, with the kernel's own reason.
-fn check(settings: &Settings) -> Result<(), String> {
+pub fn check(settings: &Settings) -> Result<(), String> {
     let placed = settings.placement().workers();
     if let PlacementKind::Exact(exact) = settings.placement
         && placed != settings.workers
@@ -200,10 +220,14 @@ fn check(settings: &Settings) -> Result<(), String> {
             .into());
     }
     let object = crate::object::find(&settings.object).expect("the key table knows only listed objects");
+    crate::object::refuse_mode(object, &settings.mode).map_or(Ok(()), Err)?;
+    if let Some(kind) = kinds.iter().find(|kind| !matches!(kind.as_str(), "block" | "null"))
+        && !object.has_descriptor()
+    {
+        return Err(format!("{} has no descriptor for {kind} to watch; use kind = \"block\"", object.name()));
+    }
     object.refuse(settings).map_or(Ok(()), Err)?;
-    let distinct = if settings.overrides.is_empty() { 1 } else { settings.workers };
-    for worker in 0..distinct {
-        let worker = settings.for_worker(worker);
+    for worker in distinct_workers(settings).map(|index| settings.for_worker(index)) {
         let wait = crate::wait::find(&worker.wait).expect("the key table knows only listed waits");
         match wait.refuse(&worker, settings) {
             Some(reason) if !(settings.force && reason.forcible) => return Err(reason.to_string()),

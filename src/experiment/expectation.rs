@@ -109,6 +109,11 @@ pub struct Expectation {
 }
 
 impl Rule {
+    /// Whether it is wrong once in a thousand times about a kernel that is right.
+    pub fn is_statistical(&self) -> bool {
+        matches!(self, Rule::Winners(Winners::Uniform) | Rule::Share(_))
+    }
+
     /// Reads a rule as an experiment file spells it.
     pub fn parse(metric: &str, value: &Value) -> Result<Rule, String> {
         match metric {
@@ -158,6 +163,7 @@ impl Rule {
             .ok_or(wanted)?;
         Value::Table(as_floats).try_into().map(Rule::Range).map_err(|_| wanted.into())
     }
+
     fn parse_times(table: &toml::Table) -> Result<Rule, String> {
         let wanted = "{ times_of = \"a row\", min, max } with at least one of the bounds";
         let times: Times = Value::Table(table.clone()).try_into().map_err(|_| wanted)?;

@@ -169,6 +169,9 @@ pub const KEYS: &[Key] = &[
     key!("object", "a name from `herd list --objects`", "what is waited on", |s, v| {
         named(v, "object", &crate::object::names()).map(|x| s.object = x)
     }),
+    key!("mode", "a mode of the object, from `herd list --objects`", "which variant of the object", |s, v| {
+        text(v).map(|x| s.mode = x)
+    }),
     key!("objects", "1..1100", "how many objects every worker watches, with sharing = shared", |s, v| {
         number(v, 1, 1100).map(|x| s.objects = x as u32)
     }),

@@ -258,6 +258,9 @@ impl Default for NullScript {
 pub struct Settings {
     /// Name of the object, from the list in `object`.
     pub object: String,
+    /// Which variant of it; empty is the first one.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub mode: String,
     /// How many of them, with shared sharing; every worker watches all.
     pub objects: u32,
     /// The shared objects form one SO_REUSEPORT group.
@@ -293,6 +296,7 @@ impl Default for Settings {
     fn default() -> Self {
         Settings {
             object: "tcp".into(),
+            mode: String::new(),
             objects: 1,
             group: false,
             sharing: Sharing::default(),

@@ -14,9 +14,33 @@ pub trait Object: Sync {
     /// One line for `herd list`.
     fn about(&self) -> &'static str;
 
+    /// The values of `mode`, each with a line for `herd list`; the first is meant
+    /// when none is given. Empty for an object without variants.
+    fn modes(&self) -> &'static [(&'static str, &'static str)] {
+        &[]
+    }
+
     /// The probe without which this object cannot be had.
-    fn needs(&self) -> Option<&'static str> {
+    fn needs(&self, settings: &Settings) -> Option<&'static str> {
+        let _ = settings;
         None
+    }
+
+    /// Whether workers have a descriptor of it. One without can only be waited
+    /// on by `block`.
+    fn has_descriptor(&self) -> bool {
+        true
+    }
+
+    /// Whether events are connections, which must fit into a backlog.
+    fn listens(&self) -> bool {
+        false
+    }
+
+    /// Whether its events come out of a timer, on top of whatever runs. See
+    /// `cell::quiet`.
+    fn fires_by_timer(&self) -> bool {
+        false
     }
 
     /// Why these settings make no sense for this object, if so.
@@ -29,6 +53,27 @@ pub trait Object: Sync {
 
 /// Every object, in the order of `herd list`.
 pub const LIST: &[&dyn Object] = &[&tcp::V4, &tcp::V6, &unix::PATH, &unix::ABSTRACT];
+
+/// The mode that `settings` ask for.
+pub fn mode<'a>(object: &dyn Object, settings: &'a Settings) -> &'a str {
+    match (settings.mode.as_str(), object.modes().first()) {
+        ("", Some((first, _))) => first,
+        (mode, _) => mode,
+    }
+}
+
+/// Why `object` has no such mode, if so.
+pub fn refuse_mode(object: &dyn Object, mode: &str) -> Option<String> {
+    let known = object.modes();
+    if mode.is_empty() || known.iter().any(|(name, _)| *name == mode) {
+        return None;
+    }
+    if known.is_empty() {
+        return Some(format!("{} has no modes; leave out mode = {mode:?}", object.name()));
+    }
+    let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
+    Some(format!("{} has no mode {mode:?}; its modes are {}", object.name(), names.join(", ")))
+}
 
 /// The object of that name.
 pub fn find(name: &str) -> Option<&'static dyn Object> {

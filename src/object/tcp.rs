@@ -16,7 +16,7 @@ use nix::errno::Errno;
 use socket2::{Domain, Socket, Type};
 
 use super::Object;
-use crate::cell::contract::{Asleep, Call, Claim, Door, During, Injector, Opened, SetupError, Source};
+use crate::cell::contract::{Asleep, Call, Claim, Door, During, Injector, Opened, Request, SetupError, Source};
 use crate::experiment::Settings;
 use crate::experiment::settings::{OpenedBy, Sharing};
 use crate::sys;
@@ -52,7 +52,11 @@ impl Object for Tcp {
         }
     }
 
-    fn needs(&self) -> Option<&'static str> {
+    fn listens(&self) -> bool {
+        true
+    }
+
+    fn needs(&self, _: &Settings) -> Option<&'static str> {
         self.v6.then_some("ipv6")
     }
 
@@ -175,8 +179,17 @@ impl Source for Listener {
     }
 
     fn asleep(&self) -> Asleep {
-        use std::os::fd::AsRawFd;
-        Asleep { calls: [libc::SYS_accept4, libc::SYS_accept], first: u64::try_from(self.fd.as_raw_fd()).ok() }
+        Asleep::on(&[libc::SYS_accept4, libc::SYS_accept], &self.fd)
+    }
+
+    fn request(&self) -> Option<Request> {
+        Some(Request::Accept)
+    }
+
+    fn accepted(&mut self, connection: OwnedFd) -> Claim {
+        let tag = sys::socket::peer_port(connection.as_fd());
+        self.last = Some(connection);
+        Claim { tag }
     }
 
     fn identity(&self) -> u64 {

@@ -44,6 +44,10 @@ impl Object for Unix {
         }
     }
 
+    fn listens(&self) -> bool {
+        true
+    }
+
     fn refuse(&self, settings: &Settings) -> Option<String> {
         if settings.sharing == Sharing::Own || settings.group {
             return Some(

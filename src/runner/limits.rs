@@ -6,7 +6,7 @@ use std::fs;
 use nix::sys::resource::{Resource, getrlimit};
 
 use crate::experiment::Settings;
-use crate::load;
+use crate::{load, object};
 
 /// What this machine allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,7 +86,8 @@ impl Limits {
             ));
         }
         let queue = u64::from(settings.backlog).min(self.somaxconn);
-        if settings.worker.wait != "null" && batch > queue + 1 {
+        let listens = object::find(&settings.object).is_some_and(|object| object.listens());
+        if listens && settings.worker.wait != "null" && batch > queue + 1 {
             return Some(format!(
                 "a burst of {batch} does not fit an accept queue of {queue} (the smaller of backlog = {} and \
                  net.core.somaxconn = {}); raise it, or choose a smaller burst",

@@ -7,6 +7,12 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use nix::errno::Errno;
 
+/// The port of the other end of `connection`, 0 where there is none.
+pub fn peer_port(connection: BorrowedFd<'_>) -> u32 {
+    let address = socket2::SockRef::from(&connection).peer_addr().ok();
+    u32::from(address.and_then(|a| a.as_socket()).map_or(0, |a| a.port()))
+}
+
 /// Takes one connection off `listener`.
 ///
 /// Returns the descriptor (close-on-exec) and the peer's port, 0 for addresses

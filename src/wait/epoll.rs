@@ -5,7 +5,7 @@
 //! queue, or with EPOLLEXCLUSIVE at its tail; `ep_poll_callback` wakes one
 //! sleeper of the instance (fs/eventpoll.c).
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::sys::epoll::{Epoll as Instance, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
@@ -199,13 +199,12 @@ impl Sleeper for Waiting {
     }
 
     fn asleep(&self, _: &[Box<dyn Source>]) -> Asleep {
-        Asleep {
+        let calls = [
             #[cfg(target_arch = "x86_64")]
-            calls: [libc::SYS_epoll_wait, libc::SYS_epoll_pwait],
-            #[cfg(not(target_arch = "x86_64"))]
-            calls: [libc::SYS_epoll_pwait, libc::SYS_epoll_pwait],
-            first: u64::try_from(self.instance.0.as_raw_fd()).ok(),
-        }
+            libc::SYS_epoll_wait,
+            libc::SYS_epoll_pwait,
+        ];
+        Asleep::on(&calls, &self.instance.0)
     }
 }
 

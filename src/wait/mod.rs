@@ -21,6 +21,12 @@ pub trait Wait: Sync {
     /// Why these settings cannot be had, if so.
     fn refuse(&self, worker: &WorkerSettings, cell: &Settings) -> Option<Refusal>;
 
+    /// The probe without which this wait cannot be had.
+    fn needs(&self, worker: &WorkerSettings) -> Option<&'static str> {
+        let _ = worker;
+        None
+    }
+
     /// Makes what all workers share. Runs in the coordinator, before any worker.
     fn share(&self, worker: &WorkerSettings, sources: &[Box<dyn Source>]) -> Result<SharedWait, SetupError> {
         let _ = (worker, sources);

@@ -65,14 +65,13 @@ impl Sleeper for Polling {
     }
 
     fn asleep(&self, _: &[Box<dyn Source>]) -> Asleep {
-        Asleep {
+        let calls = [
             #[cfg(target_arch = "x86_64")]
-            calls: [libc::SYS_poll, libc::SYS_ppoll],
-            #[cfg(not(target_arch = "x86_64"))]
-            calls: [libc::SYS_ppoll, libc::SYS_ppoll],
-            // The first argument is the address of the list.
-            first: None,
-        }
+            libc::SYS_poll,
+            libc::SYS_ppoll,
+        ];
+        // The first argument is the address of the list.
+        Asleep::at(&calls, None)
     }
 }
 

@@ -68,12 +68,11 @@ impl Sleeper for Selecting {
     }
 
     fn asleep(&self, _: &[Box<dyn Source>]) -> Asleep {
-        Asleep {
+        let calls = [
             #[cfg(target_arch = "x86_64")]
-            calls: [libc::SYS_select, libc::SYS_pselect6],
-            #[cfg(not(target_arch = "x86_64"))]
-            calls: [libc::SYS_pselect6, libc::SYS_pselect6],
-            first: u64::try_from(self.above).ok(),
-        }
+            libc::SYS_select,
+            libc::SYS_pselect6,
+        ];
+        Asleep::at(&calls, u64::try_from(self.above).ok())
     }
 }
