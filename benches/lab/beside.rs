@@ -43,6 +43,24 @@ pub fn bare_rate(events: u64) -> f64 {
     })
 }
 
+/// Connections per second of one thread that connects, accepts and closes: nobody
+/// sleeps and nobody wakes. Pinned to the same CPU.
+pub fn alone_rate(events: u64) -> f64 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback");
+    let address = listener.local_addr().expect("bound");
+    let thread = std::thread::spawn(move || {
+        herd::cell::crew::pin_to(last_cpu()).expect("a CPU of our own mask");
+        let start = Instant::now();
+        for _ in 0..events {
+            let client = connect(address);
+            drop(listener.accept().expect("it is there"));
+            drop(client);
+        }
+        events as f64 / start.elapsed().as_secs_f64()
+    });
+    thread.join().expect("it does not panic")
+}
+
 fn last_cpu() -> usize {
     let mine = nix::sched::sched_getaffinity(nix::unistd::Pid::from_raw(0)).expect("our own mask");
     (0..nix::sched::CpuSet::count()).rfind(|cpu| mine.is_set(*cpu).unwrap_or(false)).expect("a thread has a CPU")

@@ -18,13 +18,16 @@ use herd::cell::worker::now_ns;
 use herd::environment;
 use herd::observation::Observation;
 
-use beside::{SPIN, Spinners, bare_rate, spin};
+use beside::{SPIN, Spinners, alone_rate, bare_rate, spin};
 use cells::{observe, observe_with, settings, weigh};
 
 /// Processes that burn CPU time beside the lab.
 const SPINNERS: usize = 2;
 /// Herd's rate must be at least this part of the bare one.
 const FAST_ENOUGH: f64 = 0.5;
+/// EXCLUSIVE against one thread that connects, accepts and closes: the kernel's
+/// own work for a connection, with nobody to wake.
+const NEAR_THE_FLOOR: f64 = 0.6;
 /// The barrier of 512 workers against that of 8: as N, and half of it for what
 /// falls out of the caches and for other load during milliseconds on the CPU.
 const BARRIER_GROWTH: f64 = 96.0;
@@ -36,8 +39,14 @@ const LEDGER_NS: f64 = 100.0;
 /// A part of the benchmark: its name on the command line, and what runs it.
 type Part = (&'static str, fn(&mut Bench));
 
-const PARTS: &[Part] =
-    &[("exact", exact), ("fast", fast), ("barrier", barrier), ("large", large), ("overhead", overhead)];
+const PARTS: &[Part] = &[
+    ("exact", exact),
+    ("fast", fast),
+    ("floor", floor),
+    ("barrier", barrier),
+    ("large", large),
+    ("overhead", overhead),
+];
 
 /// How much to run, and what did not hold.
 struct Bench {
@@ -169,6 +178,37 @@ fn fast(bench: &mut Bench) {
     println!("  {:20} {}", "herd, proc / bare", spread(&ratios(&proc), 2));
     let ratio = median(&ratios(&best));
     bench.hold(ratio >= FAST_ENOUGH, format!("herd / bare, median of turns: {ratio:.2} is at least {FAST_ENOUGH}"));
+}
+
+/// What is left of the kernel's own rate when one of many is woken and seen asleep.
+fn floor(bench: &mut Bench) {
+    let (turns, events) = bench.choose((7, 500), (41, 1_000));
+    println!("Floor: connections per second, {turns} turns of {events}, one after the other");
+    println!("  alone: one thread connects, accepts, closes; nobody sleeps");
+    println!("  EXCLUSIVE: N processes, an epoll each; next when all are seen asleep again");
+    println!("                            min    median       max");
+    for workers in [8, 512] {
+        let plan = settings(&["kind=epoll", "exclusive=true"], workers, events);
+        let (mut alone, mut ours) = (Vec::new(), Vec::new());
+        let mut source = String::new();
+        for _ in 0..turns {
+            alone.push(alone_rate(events));
+            let seen = observe(&plan);
+            ours.push(rate(&seen));
+            source = seen.count_source;
+        }
+        let ratios: Vec<f64> = ours.iter().zip(&alone).map(|(ours, alone)| ours / alone).collect();
+        println!("  {:20} {}", "alone", spread(&alone, 0));
+        println!("  {:20} {}", format!("N = {workers}, {source}"), spread(&ours, 0));
+        println!("  {:20} {}", "ratio", spread(&ratios, 2));
+        if source == "bpf" {
+            let ratio = median(&ratios);
+            bench.hold(
+                ratio >= NEAR_THE_FLOOR,
+                format!("N = {workers}: median of the ratios, {ratio:.2}, is at least {NEAR_THE_FLOOR}"),
+            );
+        }
+    }
 }
 
 /// Whether the barrier's cost grows no faster than the number of workers.

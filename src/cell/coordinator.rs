@@ -15,8 +15,8 @@ use super::plan::Plan;
 use super::quiet::Watch;
 use super::rounds::Stage;
 use super::scripted;
-use crate::experiment::Settings;
 use crate::experiment::settings::{Instance, WorkerSettings};
+use crate::experiment::{KernelRange, Settings};
 use crate::observation::{End, Observation, WorkerFacts};
 use crate::sys;
 use crate::{load, object, wait};
@@ -183,10 +183,9 @@ fn disagreement(found: &Observation, slept: &[u64]) -> Option<String> {
 /// Whether this kernel is older than fa2c3254d7cf ("sched/tracing: Don't re-read
 /// p->state when emitting sched_switch event", Linux 5.18). Only a count would tell.
 fn hides_collisions() -> bool {
+    let old = KernelRange { since: None, before: Some("5.18".into()) };
     let release = nix::sys::utsname::uname().map(|u| u.release().to_string_lossy().into_owned());
-    let mut numbers = release.iter().flat_map(|r| r.split(['.', '-'])).map_while(|n| n.parse::<u32>().ok());
-    let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
-    version < (5, 18)
+    release.is_ok_and(|release| old.excludes(&release).is_none())
 }
 
 /// The first worker that waits on something shared; there may be others before it.
