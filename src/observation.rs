@@ -127,6 +127,10 @@ pub struct Observation {
     pub rounds: Vec<Round>,
     /// From just before the event is made until the worker has it.
     pub claim_latency: Latency,
+    /// 99th percentile of the same in the middle third of the events and in the
+    /// last one: far apart, the machine had not settled. Zero without samples.
+    #[serde(default)]
+    pub late_p99: [u64; 2],
     /// From the first event to the last barrier.
     pub elapsed_ns: u64,
     /// Time spent in barriers after the last claim was seen.
@@ -160,6 +164,7 @@ impl Observation {
             winners: Vec::new(),
             rounds: Vec::new(),
             claim_latency: Latency::default(),
+            late_p99: [0; 2],
             elapsed_ns: 0,
             quiet_ns: 0,
             dsleeps: None,

@@ -310,3 +310,16 @@ fn the_exit_code_is_never_a_pass_when_nothing_ran() {
     assert_eq!(Exit::Usage.code(), 2);
     assert_eq!((Exit::Signal(2).code(), Exit::Signal(15).code()), (130, 143));
 }
+
+/// The first seconds are not like the rest: shown as a drift, never judged, and
+/// the counts do not care.
+#[test]
+fn latencies_that_had_not_settled_show_as_drift() {
+    let drift = |middle, last| {
+        let seen = but(|seen| seen.late_p99 = [middle, last]);
+        check(&cell("", &[]), seen, &[], Verdict::Pass, "").metrics["claim_latency_p99_drift"]
+    };
+    assert_eq!(drift(10_000, 12_000), Some(1.2));
+    assert_eq!(drift(10_000, 45_000), Some(4.5));
+    assert_eq!(drift(0, 0), None, "nothing was claimed in a third");
+}

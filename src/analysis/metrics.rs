@@ -185,6 +185,15 @@ pub const METRICS: &[Metric] = &[
     ),
     metric!("claim_latency_us_p99", "us", "the same, 99th percentile", |f| f.latency_us(f.seen.claim_latency.p99)),
     metric!("claim_latency_us_max", "us", "the same, largest", |f| f.latency_us(f.seen.claim_latency.max)),
+    metric!(
+        "claim_latency_p99_drift",
+        "ratio",
+        "99th percentile in the last third of the events over that in the middle one; outside 0.5 to 2 the machine had not settled",
+        |f| {
+            let [middle, last] = f.seen.late_p99;
+            (middle > 0 && last > 0).then(|| last as f64 / middle as f64)
+        }
+    ),
     metric!("cpu_us_per_event", "us per event", "CPU time of all workers", |f| {
         ratio(f.seen.total(|w| w.cpu_ns) as f64 / 1000.0, f.seen.fired)
     }),

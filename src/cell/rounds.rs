@@ -42,6 +42,8 @@ struct Tally {
     rounds: Vec<Round>,
     winners: Vec<u32>,
     latency: Histogram<u64>,
+    /// The same for the middle third of the events and for the last.
+    late: [Histogram<u64>; 2],
     /// Records already read, per worker.
     seen: Vec<u64>,
     /// When each event that nobody has claimed yet was fired, with its tag.
@@ -107,7 +109,8 @@ impl Stage<'_> {
         }
         tally.dsleeps = tally.dsleeps.zip(change.dsleeps).map(|(sum, more)| sum + more);
         let before = tally.winners_total();
-        tally.read(self.ledger)?;
+        let third = ((*fired - batch) * 3 / self.plan.settings.events) as usize;
+        tally.read(self.ledger, third)?;
         self.injector.retire(claims < *fired);
         tally.round(change.wakeups, change.returns, tally.winners_total() - before, self.plan.trace);
         Ok(())
@@ -219,6 +222,11 @@ fn stopped(error: CrewError) -> End {
     }
 }
 
+/// From 1 ns to 1000 s with three digits.
+fn histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, 1_000_000_000_000, 3).expect("constant bounds")
+}
+
 impl Tally {
     fn new(workers: u32) -> Tally {
         Tally {
@@ -226,8 +234,8 @@ impl Tally {
             returns_per_round: BTreeMap::new(),
             rounds: Vec::new(),
             winners: Vec::new(),
-            // From 1 ns to 1000 s with three digits.
-            latency: Histogram::new_with_bounds(1, 1_000_000_000_000, 3).expect("constant bounds"),
+            latency: histogram(),
+            late: [histogram(), histogram()],
             seen: vec![0; workers as usize],
             open: Vec::new(),
             quiet_ns: 0,
@@ -240,8 +248,9 @@ impl Tally {
         self.seen.iter().sum()
     }
 
-    /// Reads the new records of all workers, in the order of their claims.
-    fn read(&mut self, ledger: &Ledger) -> Result<(), End> {
+    /// Reads the new records of all workers, in the order of their claims; they
+    /// belong to that third of the events, counted from 0.
+    fn read(&mut self, ledger: &Ledger, third: usize) -> Result<(), End> {
         let mut fresh: Vec<(Record, u32)> = Vec::new();
         for (worker, slot) in ledger.slots().enumerate() {
             let records = slot
@@ -254,7 +263,11 @@ impl Tally {
             // Objects that cannot tag hand out in the order of arrival.
             let at = self.open.iter().position(|(tag, _)| record.tag == 0 || *tag == record.tag);
             if let Some((_, fired_at)) = at.map(|at| self.open.remove(at)) {
-                self.latency.saturating_record(record.t_claim_ns.saturating_sub(fired_at).max(1));
+                let latency = record.t_claim_ns.saturating_sub(fired_at).max(1);
+                self.latency.saturating_record(latency);
+                if let Some(late) = third.checked_sub(1) {
+                    self.late[late].saturating_record(latency);
+                }
             }
             if self.winners.len() < WINNERS {
                 self.winners.push(worker);
@@ -281,6 +294,7 @@ impl Tally {
             p99: at(0.99),
             max: self.latency.max(),
         };
+        found.late_p99 = self.late.map(|third| third.value_at_quantile(0.99));
         found.wakeups_per_round = self.wakeups_per_round;
         found.returns_per_round = self.returns_per_round;
         found.rounds = self.rounds;
