@@ -142,6 +142,47 @@ pub enum Instance {
     Nested,
 }
 
+/// Which lock `accept-lock` takes around the accept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Lock {
+    /// A word in shared memory and futex(2).
+    #[default]
+    Futex,
+    /// flock(2): belongs to the open file.
+    Flock,
+    /// fcntl(2), F_SETLKW: belongs to the process.
+    Fcntl,
+    /// sem_wait(3) in shared memory.
+    Sem,
+}
+
+/// Who chooses the socket in a SO_REUSEPORT group.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Steering {
+    /// The kernel, by a hash of addresses and ports.
+    #[default]
+    Hash,
+    /// A classic BPF program: the CPU modulo the number of sockets.
+    CbpfCpu,
+    /// The same in eBPF.
+    EbpfCpu,
+    /// An eBPF program that counts.
+    EbpfRoundRobin,
+}
+
+impl Steering {
+    /// The probe that tries it.
+    pub fn needs(self) -> Option<&'static str> {
+        match self {
+            Steering::Hash => None,
+            Steering::CbpfCpu => Some("reuseport_cbpf"),
+            Steering::EbpfCpu | Steering::EbpfRoundRobin => Some("reuseport_ebpf"),
+        }
+    }
+}
+
 /// Level- or edge-triggered (EPOLLET).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -192,6 +233,7 @@ pub struct WorkerSettings {
     pub maxevents: u32,
     /// Delete and add the registration again every K claims; 0 is never.
     pub readd_every: u64,
+    pub lock: Lock,
     pub accept: Accept,
     pub before_claim_us: u64,
     pub after_claim_us: u64,
@@ -211,6 +253,7 @@ impl Default for WorkerSettings {
             modify: false,
             maxevents: 1,
             readd_every: 0,
+            lock: Lock::default(),
             accept: Accept::default(),
             before_claim_us: 0,
             after_claim_us: 0,
@@ -267,6 +310,10 @@ pub struct Settings {
     pub group: bool,
     pub sharing: Sharing,
     pub opened_by: OpenedBy,
+    pub steering: Steering,
+    /// Where events are made; `None` is the last CPU that herd may use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub injector_cpu: Option<u32>,
     /// 0: the kernel chooses a free one.
     pub port: u16,
     pub backlog: u32,
@@ -301,6 +348,8 @@ impl Default for Settings {
             group: false,
             sharing: Sharing::default(),
             opened_by: OpenedBy::default(),
+            steering: Steering::default(),
+            injector_cpu: None,
             port: 0,
             backlog: 512,
             placement: PlacementKind::Processes,
