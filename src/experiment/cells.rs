@@ -7,7 +7,7 @@ use super::error::ExperimentError;
 use super::expectation::Expectation;
 use super::file::{Axis, Experiment, Row};
 use super::keys;
-use super::settings::{PlacementKind, Settings, Sharing, Steering};
+use super::settings::{Lock, PlacementKind, Settings, Sharing, Steering};
 use serde::{Deserialize, Serialize};
 use toml::Value;
 
@@ -228,6 +228,9 @@ pub fn check(settings: &Settings) -> Result<(), String> {
     }
     let kinds: std::collections::BTreeSet<String> =
         (0..settings.workers).map(|i| settings.for_worker(i).wait).collect();
+    if settings.worker.lock != Lock::default() && !kinds.contains("accept-lock") {
+        return Err("lock is a setting of accept-lock; leave it out, or use kind = \"accept-lock\"".into());
+    }
     let waits = || kinds.iter().map(|kind| crate::wait::find(kind).expect("the key table knows only listed waits"));
     if let Some(blocking) = waits().find(|wait| wait.blocks())
         && waits().any(|wait| !wait.blocks())

@@ -85,7 +85,7 @@ pub fn names() -> Vec<&'static str> {
 /// share, cannot be had, if so.
 fn one_shared_listener(worker: &WorkerSettings, cell: &Settings, name: &str) -> Option<Refusal> {
     let reason = if cell.sharing == Sharing::Own {
-        "{} is for one listener that all workers share; with sharing = \"own\" nobody is in the way of others"
+        "{} is for one listener that all workers share; with sharing = \"own\" use kind = \"block\""
     } else if cell.objects > 1 {
         "{} sleeps in accept on one listener; watch several with poll, select or epoll"
     } else if worker.accept == Accept::Drain {
