@@ -8,6 +8,9 @@ use std::sync::Arc;
 
 use nix::errno::Errno;
 
+use crate::sys::handover::Handover;
+use crate::sys::lock::SharedLock;
+
 /// One piece of work taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Claim {
@@ -145,6 +148,8 @@ calls! {
     Futex => "futex",
     Pthread => "a pthread call",
     Flock => "flock",
+    SemInit => "sem_init",
+    LockFile => "opening the lock file anew through /proc/self/fd",
     Lock => "fcntl(F_SETLK)",
     Fork => "fork",
     Pidfd => "pidfd_open",
@@ -274,6 +279,8 @@ pub enum Woken {
     Claimed(Claim),
     /// The objects whose numbers are in the list may have work.
     Ready,
+    /// It took a connection and gave it to another worker, who claims it.
+    Passed,
     /// The call failed: EINTR, EAGAIN, ...
     Failed(Errno),
 }
@@ -305,6 +312,8 @@ pub trait Sleeper {
 #[derive(Default)]
 pub struct SharedWait {
     pub epoll: Option<OwnedFd>,
+    pub lock: Option<SharedLock>,
+    pub handover: Option<Handover>,
 }
 
 /// Why a combination is refused.

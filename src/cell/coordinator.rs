@@ -15,7 +15,7 @@ use super::plan::Plan;
 use super::quiet::Watch;
 use super::rounds::Stage;
 use super::scripted;
-use crate::experiment::settings::{Instance, WorkerSettings};
+use crate::experiment::settings::WorkerSettings;
 use crate::experiment::{KernelRange, Settings};
 use crate::observation::{End, Observation, WorkerFacts};
 use crate::sys;
@@ -56,15 +56,15 @@ fn attempt(plan: &Plan, used: &mut Option<Counter>) -> Result<Observation, End> 
     let settings = &plan.settings;
     raise_descriptor_limit();
     let cpus = allowed_cpus().map_err(|e| invalid(e.to_string()))?;
-    let block = (0..settings.workers).all(|i| settings.for_worker(i).wait == "block");
+    // All or none: the plan refuses a mixture.
+    let block = wait_of(&settings.for_worker(0)).blocks();
     let object = object::find(&settings.object).expect("checked in the plan");
     let refused = |worker| move |e: SetupError| refusal(worker, &e, settings);
     let mut opened = object.open(settings, block).map_err(refused(None))?;
     let shared = match sharer(settings) {
         Some(worker) => {
-            let wait = wait::find(&worker.wait).expect("checked in the plan");
             let sources = opened.door.sources(0).map_err(refused(None))?;
-            wait.share(&worker, &sources).map_err(refused(None))?
+            wait_of(&worker).share(&worker, &sources).map_err(refused(None))?
         }
         None => Default::default(),
     };
@@ -89,7 +89,8 @@ fn attempt(plan: &Plan, used: &mut Option<Counter>) -> Result<Observation, End> 
     // After the fork: workers keep the whole mask. With the injector on one CPU
     // the softirq that walks the wait queue runs there too, so whenever the
     // injector runs, that walk has ended or not begun.
-    pin_to(*cpus.last().expect("a process has a CPU")).map_err(|e| invalid(format!("cannot pin the injector: {e}")))?;
+    let cpu = settings.injector_cpu.map_or_else(|| *cpus.last().expect("a process has a CPU"), |cpu| cpu as usize);
+    pin_to(cpu).map_err(|e| invalid(format!("cannot pin the injector to CPU {cpu}: {e}")))?;
     let limit = Duration::from_millis(settings.limit_ms.max(START_MS));
     let tasks = crew.line_up(&kit, limit).map_err(crew_end)?;
     let comm = super::crew::comm(std::process::id());
@@ -190,7 +191,11 @@ fn hides_collisions() -> bool {
 
 /// The first worker that waits on something shared; there may be others before it.
 fn sharer(settings: &Settings) -> Option<WorkerSettings> {
-    (0..settings.workers).map(|i| settings.for_worker(i)).find(|worker| worker.instance != Instance::Private)
+    (0..settings.workers).map(|i| settings.for_worker(i)).find(|worker| wait_of(worker).shares(worker))
+}
+
+fn wait_of(worker: &WorkerSettings) -> &'static dyn wait::Wait {
+    wait::find(&worker.wait).expect("checked in the plan")
 }
 
 fn refusal(worker: Option<u32>, error: &SetupError, settings: &Settings) -> End {

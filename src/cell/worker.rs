@@ -78,6 +78,8 @@ fn serve(
                 hold(slot, settings.before_claim_us, settings.busy);
                 ready.iter().map(|i| take(slot, sources[*i].as_mut(), settings.accept, t_return)).sum()
             }
+            // Neither a claim nor a return for nothing; the work is another's.
+            Woken::Passed => continue,
             Woken::Failed(errno) => {
                 slot.failed(errno);
                 0

@@ -7,7 +7,7 @@ use super::error::ExperimentError;
 use super::expectation::Expectation;
 use super::file::{Axis, Experiment, Row};
 use super::keys;
-use super::settings::{PlacementKind, Settings};
+use super::settings::{Lock, PlacementKind, Settings, Sharing, Steering};
 use serde::{Deserialize, Serialize};
 use toml::Value;
 
@@ -155,7 +155,7 @@ fn needs<'a>(named: impl Iterator<Item = &'a String>, settings: &Settings) -> Ve
     let workers = distinct_workers(settings).map(|index| settings.for_worker(index));
     let of_waits = workers.filter_map(|worker| crate::wait::find(&worker.wait)?.needs(&worker));
     let of_object = crate::object::find(&settings.object).and_then(|object| object.needs(settings));
-    for need in of_object.into_iter().chain(of_waits) {
+    for need in of_object.into_iter().chain(settings.steering.needs()).chain(of_waits) {
         if !needs.iter().any(|known| known == need) {
             needs.push(need.into());
         }
@@ -189,6 +189,20 @@ fn combinations(axes: &[Axis]) -> Vec<Vec<(String, Value)>> {
     })
 }
 
+/// Programs choose among the sockets of a group, so there must be one.
+fn refuse_steering(object: &dyn crate::object::Object, settings: &Settings) -> Result<(), String> {
+    if settings.steering == Steering::Hash {
+        return Ok(());
+    }
+    if !object.steers() {
+        return Err(format!("{} has no groups in which a program could choose; leave out steering", object.name()));
+    }
+    if settings.sharing != Sharing::Own {
+        return Err("steering chooses among one socket per worker; add sharing = \"own\"".into());
+    }
+    Ok(())
+}
+
 /// Refuses what no kernel can do, with the kernel's own reason.
 pub fn check(settings: &Settings) -> Result<(), String> {
     let placed = settings.placement().workers();
@@ -214,10 +228,18 @@ pub fn check(settings: &Settings) -> Result<(), String> {
     }
     let kinds: std::collections::BTreeSet<String> =
         (0..settings.workers).map(|i| settings.for_worker(i).wait).collect();
-    if kinds.len() > 1 && kinds.contains("block") {
-        return Err("block and other waits cannot share an object: O_NONBLOCK belongs to the open file, so either \
-                    the blocking claim would see EAGAIN or the others would block in theirs"
-            .into());
+    if settings.worker.lock != Lock::default() && !kinds.contains("accept-lock") {
+        return Err("lock is a setting of accept-lock; leave it out, or use kind = \"accept-lock\"".into());
+    }
+    let waits = || kinds.iter().map(|kind| crate::wait::find(kind).expect("the key table knows only listed waits"));
+    if let Some(blocking) = waits().find(|wait| wait.blocks())
+        && waits().any(|wait| !wait.blocks())
+    {
+        return Err(format!(
+            "{} and waits that poll cannot share an object: O_NONBLOCK belongs to the open file, so either \
+             the blocking claim would see EAGAIN or the others would block in theirs",
+            blocking.name()
+        ));
     }
     let object = crate::object::find(&settings.object).expect("the key table knows only listed objects");
     crate::object::refuse_mode(object, &settings.mode).map_or(Ok(()), Err)?;
@@ -226,6 +248,16 @@ pub fn check(settings: &Settings) -> Result<(), String> {
     {
         return Err(format!("{} has no descriptor for {kind} to watch; use kind = \"block\"", object.name()));
     }
+    if let Some(wait) = waits().find(|wait| wait.only_accepts())
+        && !object.listens()
+    {
+        return Err(format!(
+            "{} passes connections on, and {} has none; use an object that listens, such as tcp or unix",
+            wait.name(),
+            object.name()
+        ));
+    }
+    refuse_steering(object, settings)?;
     object.refuse(settings).map_or(Ok(()), Err)?;
     for worker in distinct_workers(settings).map(|index| settings.for_worker(index)) {
         let wait = crate::wait::find(&worker.wait).expect("the key table knows only listed waits");

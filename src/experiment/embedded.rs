@@ -35,6 +35,8 @@ embed![
     "18-uniform-hash.toml",
     "19-shared-group.toml",
     "20-oneshot-forgotten.toml",
+    "45-accept-mutex.toml",
+    "46-steering.toml",
 ];
 
 /// Parses the embedded experiment of that name.

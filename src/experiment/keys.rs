@@ -182,6 +182,16 @@ pub const KEYS: &[Key] = &[
     key!("opened_by", "worker | coordinator", "who opens the objects of sharing = own", |s, v| {
         one_of(v, &["worker", "coordinator"]).map(|x| s.opened_by = x)
     }),
+    key!("steering", "hash | cbpf-cpu | ebpf-cpu | ebpf-round-robin", "who chooses in a SO_REUSEPORT group", |s, v| {
+        one_of(v, &["hash", "cbpf-cpu", "ebpf-cpu", "ebpf-round-robin"]).map(|x| s.steering = x)
+    }),
+    key!("injector_cpu", "last | 0..1023", "the CPU on which events are made", |s, v| {
+        s.injector_cpu = match v.as_str() {
+            Some("last") => None,
+            _ => Some(number(v, 0, 1023).map_err(|_| "last, or the number of a CPU")? as u32),
+        };
+        Ok(())
+    }),
     key!("port", "0..65535", "TCP port; 0 lets the kernel choose a free one", |s, v| {
         number(v, 0, 65_535).map(|x| s.port = x as u16)
     }),
@@ -271,6 +281,9 @@ pub const KEYS: &[Key] = &[
     }),
     key!("readd_every", "0..1000000", "delete and add the registration again every K claims", per worker, |s, v| {
         number(v, 0, 1_000_000).map(|x| s.worker.readd_every = x)
+    }),
+    key!("lock", "futex | flock | fcntl | sem", "what accept-lock takes around the accept", per worker, |s, v| {
+        one_of(v, &["futex", "flock", "fcntl", "sem"]).map(|x| s.worker.lock = x)
     }),
     key!("accept", "one | drain", "one attempt per return, or until EAGAIN", per worker, |s, v| {
         one_of(v, &["one", "drain"]).map(|x| s.worker.accept = x)

@@ -10,6 +10,7 @@ pub mod expectation;
 pub mod file;
 pub mod kernel;
 pub mod keys;
+mod placement;
 mod reader;
 pub mod settings;
 

@@ -7,6 +7,8 @@
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+pub use super::placement::{Placement, PlacementKind};
+
 /// How workers get at the object.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -27,82 +29,6 @@ pub enum OpenedBy {
     Worker,
     /// The coordinator opens all of them, in worker order, before it forks.
     Coordinator,
-}
-
-/// P processes of T threads each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Placement {
-    pub processes: u32,
-    pub threads: u32,
-}
-
-impl Placement {
-    pub fn workers(self) -> u32 {
-        self.processes * self.threads
-    }
-}
-
-impl std::fmt::Display for Placement {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}x{}", self.processes, self.threads)
-    }
-}
-
-/// The three ways to say a placement: the two short ones follow `workers`.
-/// Stored as it is spelled in an experiment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub enum PlacementKind {
-    /// One worker per process.
-    Processes,
-    /// All workers are threads of one process.
-    Threads,
-    /// Exactly this many processes and threads, as in `4x2`.
-    Exact(Placement),
-}
-
-impl std::str::FromStr for PlacementKind {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wanted = || "processes, threads, or PxT such as 4x2 (at least 1x1)".to_owned();
-        let exact = match text {
-            "processes" => return Ok(PlacementKind::Processes),
-            "threads" => return Ok(PlacementKind::Threads),
-            exact => exact,
-        };
-        let (p, t) = exact.split_once('x').ok_or_else(wanted)?;
-        let side = |s: &str| s.parse::<u32>().ok().filter(|n| (1..=100_000).contains(n));
-        let (processes, threads) = side(p).zip(side(t)).ok_or_else(wanted)?;
-        if u64::from(processes) * u64::from(threads) > 100_000 {
-            return Err("at most 100000 workers".into());
-        }
-        Ok(PlacementKind::Exact(Placement { processes, threads }))
-    }
-}
-
-impl TryFrom<String> for PlacementKind {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
-impl From<PlacementKind> for String {
-    fn from(kind: PlacementKind) -> String {
-        kind.to_string()
-    }
-}
-
-impl std::fmt::Display for PlacementKind {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            PlacementKind::Processes => f.write_str("processes"),
-            PlacementKind::Threads => f.write_str("threads"),
-            PlacementKind::Exact(placement) => placement.fmt(f),
-        }
-    }
 }
 
 /// Which CPUs the workers may use. The injector is always pinned to one.
@@ -140,6 +66,47 @@ pub enum Instance {
     Shared,
     /// A shared inner instance watches the object, a private outer one watches it.
     Nested,
+}
+
+/// Which lock `accept-lock` takes around the accept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Lock {
+    /// A word in shared memory and futex(2).
+    #[default]
+    Futex,
+    /// flock(2): belongs to the open file.
+    Flock,
+    /// fcntl(2), F_SETLKW: belongs to the process.
+    Fcntl,
+    /// sem_wait(3) in shared memory.
+    Sem,
+}
+
+/// Who chooses the socket in a SO_REUSEPORT group.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Steering {
+    /// The kernel, by a hash of addresses and ports.
+    #[default]
+    Hash,
+    /// A classic BPF program: the CPU modulo the number of sockets.
+    CbpfCpu,
+    /// The same in eBPF.
+    EbpfCpu,
+    /// An eBPF program that counts.
+    EbpfRoundRobin,
+}
+
+impl Steering {
+    /// The probe that tries it.
+    pub fn needs(self) -> Option<&'static str> {
+        match self {
+            Steering::Hash => None,
+            Steering::CbpfCpu => Some("reuseport_cbpf"),
+            Steering::EbpfCpu | Steering::EbpfRoundRobin => Some("reuseport_ebpf"),
+        }
+    }
 }
 
 /// Level- or edge-triggered (EPOLLET).
@@ -192,6 +159,7 @@ pub struct WorkerSettings {
     pub maxevents: u32,
     /// Delete and add the registration again every K claims; 0 is never.
     pub readd_every: u64,
+    pub lock: Lock,
     pub accept: Accept,
     pub before_claim_us: u64,
     pub after_claim_us: u64,
@@ -211,6 +179,7 @@ impl Default for WorkerSettings {
             modify: false,
             maxevents: 1,
             readd_every: 0,
+            lock: Lock::default(),
             accept: Accept::default(),
             before_claim_us: 0,
             after_claim_us: 0,
@@ -267,6 +236,10 @@ pub struct Settings {
     pub group: bool,
     pub sharing: Sharing,
     pub opened_by: OpenedBy,
+    pub steering: Steering,
+    /// Where events are made; `None` is the last CPU that herd may use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub injector_cpu: Option<u32>,
     /// 0: the kernel chooses a free one.
     pub port: u16,
     pub backlog: u32,
@@ -301,6 +274,8 @@ impl Default for Settings {
             group: false,
             sharing: Sharing::default(),
             opened_by: OpenedBy::default(),
+            steering: Steering::default(),
+            injector_cpu: None,
             port: 0,
             backlog: 512,
             placement: PlacementKind::Processes,

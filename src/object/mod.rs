@@ -37,6 +37,12 @@ pub trait Object: Sync {
         false
     }
 
+    /// Whether its own sockets form a SO_REUSEPORT group in which a program may
+    /// choose (`steering`).
+    fn steers(&self) -> bool {
+        false
+    }
+
     /// Whether its events come out of a timer, on top of whatever runs. See
     /// `cell::quiet`.
     fn fires_by_timer(&self) -> bool {

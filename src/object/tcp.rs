@@ -18,8 +18,9 @@ use socket2::{Domain, Socket, Type};
 use super::Object;
 use crate::cell::contract::{Asleep, Call, Claim, Door, During, Injector, Opened, Request, SetupError, Source};
 use crate::experiment::Settings;
-use crate::experiment::settings::{OpenedBy, Sharing};
+use crate::experiment::settings::{OpenedBy, Sharing, Steering};
 use crate::sys;
+use crate::sys::steering::Program;
 
 /// A TCP listener of one family.
 pub struct Tcp {
@@ -60,6 +61,10 @@ impl Object for Tcp {
         self.v6.then_some("ipv6")
     }
 
+    fn steers(&self) -> bool {
+        true
+    }
+
     fn refuse(&self, settings: &Settings) -> Option<String> {
         let many = settings.objects > 1;
         if settings.sharing == Sharing::Own && (many || settings.group) {
@@ -77,6 +82,7 @@ impl Object for Tcp {
             block,
             reuse: settings.sharing == Sharing::Own || settings.group,
         };
+        let program = program(settings).during(Call::Bpf)?;
         let mut addresses = Vec::new();
         let mut listeners = Vec::new();
         let mut reserved = None;
@@ -97,16 +103,31 @@ impl Object for Tcp {
                         addresses.push(address);
                     }
                     plan.listen(&socket)?;
+                    if let (0, Some(program)) = (listeners.len(), &program) {
+                        program.attach(socket.as_fd()).during(Call::Setsockopt)?;
+                    }
                     listeners.push(Arc::new(OwnedFd::from(socket)));
                 }
             }
         }
-        let door = Arc::new(TcpDoor { plan, own: settings.sharing == Sharing::Own, address: addresses[0], listeners });
+        let own = settings.sharing == Sharing::Own;
+        let door = Arc::new(TcpDoor { plan, own, address: addresses[0], listeners, program });
         Ok(Opened {
             injector: Box::new(Clients { v6: self.v6, addresses, next: 0, open: Vec::new(), _reserved: reserved }),
             door,
         })
     }
+}
+
+/// What chooses in the group, if not the hash. Sockets join when they listen, so
+/// their numbers are those of the workers.
+fn program(settings: &Settings) -> io::Result<Option<Program>> {
+    Ok(match settings.steering {
+        Steering::Hash => None,
+        Steering::CbpfCpu => Some(Program::ClassicCpu(settings.workers)),
+        Steering::EbpfCpu => Some(Program::cpu(settings.workers)?),
+        Steering::EbpfRoundRobin => Some(Program::rotation(settings.workers)?),
+    })
 }
 
 /// How each listener is made.
@@ -143,6 +164,7 @@ struct TcpDoor {
     own: bool,
     address: SocketAddr,
     listeners: Vec<Arc<OwnedFd>>,
+    program: Option<Program>,
 }
 
 impl Door for TcpDoor {
@@ -153,6 +175,10 @@ impl Door for TcpDoor {
             (true, None) => {
                 let socket = self.plan.bind(self.address)?;
                 self.plan.listen(&socket)?;
+                // The group begins with the first to listen, and the program is the group's.
+                if let (0, Some(program)) = (index, &self.program) {
+                    program.attach(socket.as_fd()).during(Call::Setsockopt)?;
+                }
                 vec![Arc::new(OwnedFd::from(socket))]
             }
         };

@@ -50,6 +50,7 @@ pub const PROBES: &[Probe] = &[
     Probe::new("reuseport", "SO_REUSEPORT on TCP", sockets::reuseport),
     Probe::new("reuseport_unix_refused", "SO_REUSEPORT on AF_UNIX is an error", sockets::reuseport_unix_refused),
     Probe::new("reuseport_cbpf", "a classic BPF program chooses in the group", sockets::reuseport_cbpf),
+    Probe::new("reuseport_ebpf", "a program that counts chooses in the group", sockets::reuseport_ebpf),
     Probe::new("so_incoming_cpu", "SO_INCOMING_CPU can be set", sockets::incoming_cpu),
     Probe::new("so_incoming_cpu_group", "it chooses in the group (b261eda84ec1)", sockets::incoming_cpu_group),
     Probe::new("tcp_migrate_req", "net.ipv4.tcp_migrate_req (Linux 5.14, f9ac779f881c)", sockets::tcp_migrate_req),

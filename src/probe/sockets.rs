@@ -14,6 +14,7 @@ use socket2::{Domain, Socket, Type};
 
 use super::{PATIENCE, Trying};
 use crate::sys::probing;
+use crate::sys::steering::Program;
 
 /// Tries that must all choose the same of two sockets. By a hash that happens
 /// once in 2^TRIES.
@@ -43,16 +44,25 @@ pub fn reuseport_unix_refused() -> Result<(), String> {
 pub fn reuseport_cbpf() -> Result<(), String> {
     let [_other, chosen] = group(Type::DGRAM)?;
     probing::steer_group(chosen.as_fd(), 1).trying("setsockopt(SO_ATTACH_REUSEPORT_CBPF)")?;
+    (0..TRIES).try_for_each(|sent| sent_to(&chosen, sent))
+}
+
+pub fn reuseport_ebpf() -> Result<(), String> {
+    let members = group(Type::DGRAM)?;
+    let program = Program::rotation(members.len() as u32).trying("bpf")?;
+    program.attach(members[0].as_fd()).trying("setsockopt(SO_ATTACH_REUSEPORT_EBPF)")?;
+    (0..TRIES).try_for_each(|sent| sent_to(&members[sent % members.len()], sent))
+}
+
+/// Sends datagram number `sent` to the group of `chosen`, which must get it.
+fn sent_to(chosen: &Socket, sent: usize) -> Result<(), String> {
     let address = chosen.local_addr().trying("getsockname")?;
-    for sent in 0..TRIES {
-        let client = Socket::new(Domain::IPV4, Type::DGRAM, None).trying("socket")?;
-        client.send_to(b"x", &address).trying("sendto")?;
-        if !readable(&chosen)? {
-            return Err(format!("datagram {sent} did not go to the socket the program chose"));
-        }
-        chosen.recv(&mut [std::mem::MaybeUninit::uninit()]).trying("recv")?;
+    let client = Socket::new(Domain::IPV4, Type::DGRAM, None).trying("socket")?;
+    client.send_to(b"x", &address).trying("sendto")?;
+    if !readable(chosen)? {
+        return Err(format!("datagram {sent} did not go to the socket the program chose"));
     }
-    Ok(())
+    chosen.recv(&mut [std::mem::MaybeUninit::uninit()]).trying("recv").map(drop)
 }
 
 pub fn incoming_cpu() -> Result<(), String> {

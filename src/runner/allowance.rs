@@ -22,6 +22,7 @@ const NONE: Limits = Limits {
     tasks_now: 0,
     descriptors: u64::MAX,
     somaxconn: u64::MAX,
+    cpus: u128::MAX,
 };
 
 /// First and last port the kernel gives to clients.
@@ -138,6 +139,7 @@ mod tests {
             tasks_now: 100,
             descriptors: 1024,
             somaxconn: 128,
+            cpus: u128::MAX,
         };
         let found = allowances(&machine, Some((32_768, 60_999)));
         let said = |limit: &str| found.iter().find(|a| a.limit == limit).unwrap().allows.clone();

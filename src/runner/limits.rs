@@ -3,7 +3,9 @@
 
 use std::fs;
 
+use nix::sched::sched_getaffinity;
 use nix::sys::resource::{Resource, getrlimit};
+use nix::unistd::Pid;
 
 use crate::experiment::Settings;
 use crate::{load, object};
@@ -22,6 +24,8 @@ pub struct Limits {
     /// Hard limit of RLIMIT_NOFILE: we raise the soft one ourselves.
     pub descriptors: u64,
     pub somaxconn: u64,
+    /// The CPUs we may use, one bit each; those beyond the bits are taken for allowed.
+    pub cpus: u128,
 }
 
 impl Limits {
@@ -41,6 +45,7 @@ impl Limits {
             tasks_now: tasks_now(),
             descriptors: hard(Resource::RLIMIT_NOFILE),
             somaxconn: number("/proc/sys/net/core/somaxconn"),
+            cpus: allowed_cpus(),
         }
     }
 
@@ -94,6 +99,12 @@ impl Limits {
                 settings.backlog, self.somaxconn
             ));
         }
+        if let Some(cpu) = settings.injector_cpu.filter(|cpu| self.cpus.checked_shr(*cpu).is_some_and(|c| c & 1 == 0)) {
+            return Some(format!(
+                "injector_cpu = {cpu} is not among the CPUs that herd may use (taskset -p, cpuset.cpus); choose another, \
+                 or \"last\""
+            ));
+        }
         None
     }
 }
@@ -110,6 +121,13 @@ fn descriptors_of(settings: &Settings) -> u64 {
         _ => objects,
     };
     wait + objects + u64::from(settings.sharing == Sharing::Own)
+}
+
+fn allowed_cpus() -> u128 {
+    let Ok(set) = sched_getaffinity(Pid::from_raw(0)) else {
+        return u128::MAX;
+    };
+    (0..128).filter(|cpu| set.is_set(*cpu).unwrap_or(false)).fold(0, |bits, cpu| bits | 1 << cpu)
 }
 
 /// Behind the slash of the fourth field of /proc/loadavg.
@@ -131,6 +149,7 @@ mod tests {
         tasks_now: 100,
         descriptors: 20_000,
         somaxconn: 4096,
+        cpus: 0b11,
     };
 
     fn settings(change: impl Fn(&mut Settings)) -> Settings {
@@ -158,6 +177,13 @@ mod tests {
         check(Limits { cgroup_tasks: 50, ..ROOMY }, &many, Some("pids.max of the cgroup is 50"));
         let few_fds = Limits { descriptors: 64, ..ROOMY };
         check(few_fds, &Settings::default(), Some("RLIMIT_NOFILE is 64"));
+    }
+
+    #[test]
+    fn the_injector_needs_its_cpu() {
+        check(ROOMY, &settings(|s| s.injector_cpu = Some(1)), None);
+        check(ROOMY, &settings(|s| s.injector_cpu = Some(2)), Some("injector_cpu = 2"));
+        check(ROOMY, &settings(|s| s.injector_cpu = Some(500)), None);
     }
 
     #[test]

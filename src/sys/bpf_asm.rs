@@ -1,5 +1,5 @@
-//! A tiny BPF assembler: the twenty instructions our tracepoint programs use,
-//! with labels for forward jumps.
+//! A tiny BPF assembler: the twenty instructions our programs use, with
+//! labels for forward jumps.
 //!
 //! It only builds instructions. It must never load, run or interpret them, and
 //! it knows nothing of maps but their descriptor number (see
@@ -91,6 +91,11 @@ impl Asm {
 
     pub fn and_imm(&mut self, dst: Reg, imm: i32) {
         self.push(0x57, dst, R0, 0, imm);
+    }
+
+    /// dst %= imm, unsigned; not by 0.
+    pub fn mod_imm(&mut self, dst: Reg, imm: i32) {
+        self.push(0x97, dst, R0, 0, imm);
     }
 
     /// dst = *(src + off)

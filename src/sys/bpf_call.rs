@@ -20,6 +20,7 @@ const BPF_PROG_LOAD: libc::c_int = 5;
 const BPF_OBJ_GET_INFO_BY_FD: libc::c_int = 15;
 
 const BPF_NOEXIST: u64 = 1;
+const BPF_PROG_TYPE_SOCKET_FILTER: u32 = 1;
 const BPF_PROG_TYPE_TRACEPOINT: u32 = 5;
 
 /// `_IOW('$', 8, __u32)`.
@@ -28,10 +29,11 @@ const PERF_EVENT_IOC_SET_BPF: libc::c_ulong = 0x4004_2408;
 /// Room for the verifier's log; ours are a few KiB.
 const LOG_BYTES: usize = 1 << 18;
 
-/// The two kinds of map we use; keys are u32 in both.
+/// The kinds of map we use; keys are u32 in all.
 #[derive(Clone, Copy)]
 pub enum MapKind {
     Hash,
+    Array,
     /// Linux 5.5.
     MappableArray,
 }
@@ -105,6 +107,7 @@ unsafe fn bpf<T>(command: libc::c_int, attr: &mut T) -> io::Result<i32> {
 pub fn create_map(kind: MapKind, value_size: u32, max_entries: u32) -> Result<OwnedFd, BpfError> {
     let (map_type, map_flags) = match kind {
         MapKind::Hash => (1, 0),
+        MapKind::Array => (2, 0),
         MapKind::MappableArray => (2, 1 << 10),
     };
     let mut attr = MapCreate { map_type, key_size: 4, value_size, max_entries, map_flags };
@@ -128,13 +131,23 @@ pub fn insert(map: &OwnedFd, key: u32, value: u32) -> io::Result<()> {
     unsafe { bpf(BPF_MAP_UPDATE_ELEM, &mut attr) }.map(drop)
 }
 
-/// Loads a program; a refusal is repeated with the verifier's log on.
+/// Loads a program for a tracepoint.
 pub fn load(name: &'static str, code: &[Insn]) -> Result<OwnedFd, BpfError> {
+    load_as(BPF_PROG_TYPE_TRACEPOINT, name, code)
+}
+
+/// Loads a program that looks at packets.
+pub fn load_socket_filter(name: &'static str, code: &[Insn]) -> Result<OwnedFd, BpfError> {
+    load_as(BPF_PROG_TYPE_SOCKET_FILTER, name, code)
+}
+
+/// A refusal is repeated with the verifier's log on.
+fn load_as(prog_type: u32, name: &'static str, code: &[Insn]) -> Result<OwnedFd, BpfError> {
     let mut prog_name = [0; 16];
     let shown = name.len().min(15);
     prog_name[..shown].copy_from_slice(&name.as_bytes()[..shown]);
     let mut attr = ProgLoad {
-        prog_type: BPF_PROG_TYPE_TRACEPOINT,
+        prog_type,
         insn_cnt: code.len() as u32,
         insns: code.as_ptr() as u64,
         license: LICENSE.as_ptr() as u64,

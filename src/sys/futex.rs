@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The half of the word the kernel looks at.
-fn low_half(word: &AtomicU64) -> *const u32 {
+pub(super) fn low_half(word: &AtomicU64) -> *const u32 {
     let base = std::ptr::from_ref(word).cast::<u32>();
     if cfg!(target_endian = "big") { base.wrapping_add(1) } else { base }
 }

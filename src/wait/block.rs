@@ -21,6 +21,10 @@ impl Wait for Block {
         "sleep in the claim itself: blocking accept"
     }
 
+    fn blocks(&self) -> bool {
+        true
+    }
+
     fn refuse(&self, worker: &WorkerSettings, cell: &Settings) -> Option<Refusal> {
         let reason = if cell.sharing == Sharing::Shared && cell.objects > 1 {
             "a blocking claim sleeps on one object; watch several with poll, select or epoll"

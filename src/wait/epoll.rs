@@ -104,6 +104,10 @@ impl Wait for Epoll {
         None
     }
 
+    fn shares(&self, worker: &WorkerSettings) -> bool {
+        worker.instance != Whose::Private
+    }
+
     fn share(&self, worker: &WorkerSettings, sources: &[Box<dyn Source>]) -> Result<SharedWait, SetupError> {
         let inner_flags = match worker.instance {
             Whose::Private => return Ok(SharedWait::default()),
@@ -113,7 +117,7 @@ impl Wait for Epoll {
         };
         let instance = create()?;
         add_all(&instance, sources, inner_flags)?;
-        Ok(SharedWait { epoll: Some(instance.0) })
+        Ok(SharedWait { epoll: Some(instance.0), ..SharedWait::default() })
     }
 
     fn open(
