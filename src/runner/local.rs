@@ -59,7 +59,6 @@ impl Local {
         })
     }
 
-
     /// The signal that asked us to stop, if one did.
     pub fn stopped(&mut self) -> Option<i32> {
         self.take_signal();
