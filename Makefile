@@ -1,10 +1,12 @@
 # Needs cargo and make, nothing else. The lines that begin with ## are the help.
 
 CARGO ?= cargo
+TARGET = $(shell uname -m)-unknown-linux-gnu
+KERNELS = $(or $(HERD_KERNELS),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/herd/kernels)
 HERD = $(CARGO) run --quiet --release --
 
 .DEFAULT_GOAL := help
-.PHONY: help build herd test check bench explain run list clean cargo
+.PHONY: help build static kernels matrix herd test check bench explain run list clean cargo
 
 ## make help            these lines
 help:
@@ -46,6 +48,20 @@ run: build
 ## make list            the experiments there are
 list: build
 	@$(HERD) list
+
+## make static          build target/init/.../herd, which boots as /init of any kernel
+static: cargo
+	RUSTFLAGS="-C target-feature=+crt-static" $(CARGO) build --profile static --bin herd \
+		--target $(TARGET) --target-dir target/init
+
+## make kernels         fetch the smallest kernel of each Debian suite (no root; see contrib/)
+kernels:
+	contrib/kernels.sh
+
+## make matrix          the headline and what differs between kernels, over all of them
+matrix: static
+	@set -- $(KERNELS)/*.deb; test -e "$$1" || { echo "no kernels in $(KERNELS); make kernels fetches some" >&2; exit 2; }; \
+		target/init/$(TARGET)/static/herd vm $(or $(X),herd) --kernel "$$@" host
 
 ## make clean           remove everything that was built
 clean: cargo

@@ -69,6 +69,17 @@ pub enum Command {
         after_help = "Examples:\n  herd timeline herd --wait epoll --wait \"epoll + EXCLUSIVE\"\n  herd timeline herd --wait epoll --format perfetto > trace.json"
     )]
     Timeline(TimelineArgs),
+    /// Boot other kernels in QEMU and run the same experiments there.
+    ///
+    /// Each kernel boots herd itself as /init, needs no disk, no modules and no
+    /// root. A kernel is a bzImage, a vmlinux with a PVH note, a Debian package
+    /// (linux-image, or linux-binary from 6.19 on), the folder of a build, or
+    /// `host` for the machine we run on. `make kernels` fetches some; a statically
+    /// linked herd is needed: `make static`.
+    #[command(
+        after_help = "Examples:\n  herd vm --kernel arch/x86/boot/bzImage\n  herd vm herd growth --kernel ~/.cache/herd/kernels/*.deb host --output results\n  herd vm --check --kernel linux-image-6.1.0-47-cloud-amd64_6.1.170-3_amd64.deb"
+    )]
+    Vm(VmArgs),
     /// Runs one cell; the lab starts itself this way.
     #[command(name = crate::cell::plan::COMMAND, hide = true)]
     Cell,
@@ -218,4 +229,50 @@ pub struct TimelineArgs {
     /// No progress.
     #[arg(long, short)]
     pub quiet: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct VmArgs {
+    /// Names from `herd list`, or experiment files; the headline if none is given,
+    /// all of the list with --check.
+    #[arg(value_name = "NAME or FILE")]
+    pub experiments: Vec<String>,
+    /// The kernels to boot; `host` is the machine we run on.
+    #[arg(long = "kernel", value_name = "PATH", num_args = 1.., required = true)]
+    pub kernels: Vec<PathBuf>,
+    /// As `herd check`: every expectation as a test point, in each kernel.
+    #[arg(long)]
+    pub check: bool,
+    /// How to show it: by default a table for each kernel, KTAP with --check.
+    #[arg(long, short, value_parser = report::names())]
+    pub format: Option<String>,
+    /// How many kernels run at once.
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub jobs: u16,
+    /// CPUs of a guest.
+    #[arg(long, default_value_t = 2, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=255))]
+    pub smp: u32,
+    /// Memory of a guest in MiB.
+    #[arg(long, default_value_t = 256, value_name = "MIB", value_parser = clap::value_parser!(u32).range(16..=1_048_576))]
+    pub memory: u32,
+    /// More for the kernels' command lines.
+    #[arg(long, default_value = "", value_name = "TEXT", allow_hyphen_values = true)]
+    pub append: String,
+    /// Seconds for which a guest may say nothing before it counts as hung.
+    #[arg(long, default_value_t = 120, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub limit: u64,
+    /// The program that makes guests.
+    #[arg(long, default_value = "qemu-system-x86_64", value_name = "PROGRAM")]
+    pub qemu: PathBuf,
+    /// KVM, emulation, or KVM where it boots.
+    #[arg(long, value_enum, default_value = "auto")]
+    pub accel: crate::vm::qemu::Accel,
+    /// The statically linked herd to boot, if not this one.
+    #[arg(long, value_name = "FILE")]
+    pub init: Option<PathBuf>,
+    /// No progress, no word about kept files.
+    #[arg(long, short)]
+    pub quiet: bool,
+    #[command(flatten)]
+    pub measure: MeasureArgs,
 }

@@ -24,4 +24,5 @@ pub mod report;
 pub mod results;
 pub mod runner;
 pub mod sys;
+pub mod vm;
 pub mod wait;

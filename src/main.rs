@@ -11,6 +11,9 @@ use herd::command::{self, Failure};
 use herd::exit::Exit;
 
 fn main() -> ExitCode {
+    if herd::vm::guest::is_ours() {
+        herd::vm::guest::main();
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(e) => {
@@ -30,6 +33,7 @@ fn main() -> ExitCode {
         Some(Command::Compare(args)) => command::compare::run(&args),
         Some(Command::Doctor(args)) => command::doctor::run(&args),
         Some(Command::Timeline(args)) => command::timeline::run(&args),
+        Some(Command::Vm(args)) => command::vm::run(&args),
         Some(Command::Cell) => match herd::cell::coordinator::main() {
             Ok(()) => Ok(Exit::Pass),
             Err(e) => Err(Failure::machine(format!("cell: {e}"))),

@@ -98,7 +98,7 @@ pub fn measure(
     Ok((results, stopped))
 }
 
-fn chosen(names: &[String]) -> Result<Vec<Experiment>, Failure> {
+pub fn chosen(names: &[String]) -> Result<Vec<Experiment>, Failure> {
     let mut found: Vec<Experiment> = Vec::new();
     for name in names {
         let experiment = load(name)?;
@@ -111,7 +111,7 @@ fn chosen(names: &[String]) -> Result<Vec<Experiment>, Failure> {
 }
 
 /// Every cell of every experiment.
-fn planned(experiments: &[Experiment], sets: &[Set], purpose: Purpose) -> Result<Vec<Planned>, Failure> {
+pub fn planned(experiments: &[Experiment], sets: &[Set], purpose: Purpose) -> Result<Vec<Planned>, Failure> {
     let limits = Limits::read();
     let mut cells = Vec::new();
     for experiment in experiments {

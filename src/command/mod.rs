@@ -11,6 +11,7 @@ pub mod run;
 pub mod show;
 mod store;
 pub mod timeline;
+pub mod vm;
 
 use std::io::{self, Write};
 

@@ -43,3 +43,12 @@ pub fn die_with(parent: Pid) -> io::Result<()> {
     }
     Ok(())
 }
+
+/// Makes a program started by `command` die with us, however we end.
+pub fn dies_with_us(command: &mut std::process::Command) {
+    use std::os::unix::process::CommandExt;
+    let us = nix::unistd::getpid();
+    // SAFETY: between fork and exec only prctl and getppid are called, both of
+    // which are async-signal-safe; nothing is allocated unless the parent is dead.
+    unsafe { command.pre_exec(move || die_with(us)) };
+}

@@ -6,6 +6,7 @@
 
 #![allow(unsafe_code)]
 
+pub mod boot;
 pub mod bpf;
 mod bpf_asm;
 mod bpf_call;

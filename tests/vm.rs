@@ -1,0 +1,136 @@
+//! `herd vm` against a QEMU that is none: everything that can go wrong with a
+//! guest, without one. Real kernels are booted by `make vm-check`.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
+use points::{Said, file, herd};
+
+mod points;
+
+/// Files of one test; gone with it.
+struct Place(tempfile::TempDir);
+
+impl Place {
+    fn new() -> Place {
+        let place = Place(tempfile::tempdir().unwrap());
+        place.write("init", &static_elf());
+        place.write("bzImage", &bz_image());
+        place
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.path().join(name).display().to_string()
+    }
+
+    fn write(&self, name: &str, content: &[u8]) -> PathBuf {
+        let path = self.0.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        path
+    }
+
+    /// A shell script in QEMU's place.
+    fn qemu(&self, body: &str) -> String {
+        let path = self.write("qemu", format!("#!/bin/sh\n{body}\n").as_bytes());
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        path.display().to_string()
+    }
+
+    fn vm(&self, qemu: &str, more: &[&str]) -> Said {
+        let (kernel, init) = (self.path("bzImage"), self.path("init"));
+        let args = ["vm", "--quiet", "--init", &init, "--qemu", qemu, "--accel", "tcg", "--kernel", &kernel];
+        herd(&[&args, more].concat())
+    }
+}
+
+/// The least that passes for a program without a dynamic linker: a header and
+/// one segment to load.
+fn static_elf() -> Vec<u8> {
+    let mut elf = vec![0; 64 + 56];
+    elf[..8].copy_from_slice(b"\x7fELF\x02\x01\x01\0");
+    elf[16] = 2; // executable
+    elf[18] = 62; // x86-64
+    elf[20] = 1;
+    elf[32] = 64; // program headers follow
+    elf[52] = 64;
+    elf[54] = 56;
+    elf[56] = 1;
+    elf[64] = 1; // PT_LOAD
+    elf
+}
+
+fn bz_image() -> Vec<u8> {
+    let mut image = vec![0; 1024 + 1600];
+    image[0x1f1] = 1;
+    image[0x1f4] = 100;
+    image[0x202..0x206].copy_from_slice(b"HdrS");
+    image[0x236] = 1;
+    image
+}
+
+/// What a fake guest makes of the run: exit code, and one message that says why.
+#[track_caller]
+fn check_guest(body: &str, code: i32, message: &str) -> Said {
+    let place = Place::new();
+    let said = place.vm(&place.qemu(body), &["--limit", "2"]);
+    assert_eq!(said.code, Some(code), "{said:#?}");
+    assert!(said.err.contains(message), "{message:?} is not in {said:#?}");
+    assert!(said.err.contains("bzImage: "), "the kernel is not named: {said:#?}");
+    said
+}
+
+const READY: &str = r#"echo '{"ready":{"kernel_release":"1.2.3"}}'"#;
+const START: &str = r#"echo '{"start":"herd/epoll/placement=processes"}'"#;
+
+#[test]
+fn a_guest_that_does_not_come_to_its_end_is_invalid() {
+    check_guest("exit 0", 3, "did not come to PID 1");
+    check_guest("echo 'qemu: not a kernel' >&2; exit 1", 3, "console: qemu: not a kernel");
+    check_guest(&format!("{READY}; exit 0"), 3, "ended early");
+    check_guest("echo hello", 3, "garbage on the result port: \"hello\"");
+    check_guest(&format!("{READY}; echo '{{\"end\":{{\"cells\":3,\"crc32\":1}}}}'"), 3, "results were lost");
+    check_guest(r#"echo '{"broken":"cannot mount /proc: ENODEV"}'"#, 3, "inside the guest: cannot mount /proc");
+}
+
+#[test]
+fn a_guest_that_hangs_is_ended_and_its_cell_named() {
+    check_guest("exec sleep 1000", 3, "hangs before PID 1: nothing for 2 s (--limit)");
+    check_guest(&format!("{READY}; {START}; exec sleep 1000"), 3, "hangs in herd/epoll/placement=processes");
+}
+
+#[test]
+fn a_kernel_that_crashes_in_a_cell_fails_that_cell() {
+    let panic = "echo '[    3.1] Kernel panic - not syncing: Oops' >&2";
+    // The two ports are read side by side: the cell has started before it crashes.
+    let body = format!("{READY}; {START}; read -r _ < /dev/null; sleep 0.3; {panic}; sleep 0.3");
+    let said = check_guest(&body, 1, "Kernel panic - not syncing: Oops");
+    assert!(said.out.contains("0 of 22 cells as expected, 1 failed, 21 invalid"), "{said:#?}");
+}
+
+#[test]
+fn what_cannot_be_booted_is_one_message() {
+    let place = Place::new();
+    let missing = place.vm(&place.path("no-such-qemu"), &[]);
+    assert_eq!(missing.code, Some(3), "{missing:#?}");
+    assert!(missing.err.contains("is not installed (Debian: qemu-system-x86"), "{missing:#?}");
+    let text = place.write("text", b"no kernel at all").display().to_string();
+    let said = herd(&["vm", "--kernel", &text]);
+    assert_eq!(said.code, Some(2), "{said:#?}");
+    assert!(said.err.contains("text: no kernel: it begins with"), "{said:#?}");
+    let absent = herd(&["vm", "--kernel", &place.path("absent")]);
+    assert_eq!(absent.code, Some(2), "{absent:#?}");
+    let dynamic = herd(&["vm", "--init", "/proc/self/exe", "--kernel", &place.path("bzImage")]);
+    // Where this herd is static itself there is nothing to refuse.
+    assert!(dynamic.code == Some(3) || dynamic.err.contains("make static"), "{dynamic:#?}");
+}
+
+#[test]
+fn one_kernel_that_fails_costs_the_others_nothing() {
+    let place = Place::new();
+    let text = place.write("text", b"no kernel at all").display().to_string();
+    let nothing = file("vm-host", "title = \"t\"\n[[wait]]\nname = \"null\"\nkind = \"null\"\n");
+    let said = herd(&["vm", "--quiet", &nothing, "--kernel", "host", &text]);
+    assert_eq!(said.code, Some(3), "{said:#?}");
+    assert!(said.err.contains("no kernel"), "{said:#?}");
+    assert!(said.out.contains("cells as expected"), "{said:#?}");
+}
