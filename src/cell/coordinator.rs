@@ -36,6 +36,8 @@ pub fn main() -> io::Result<()> {
     // would count as a wakeup. The front end tells us by SIGTERM.
     setpgid(Pid::from_raw(0), Pid::from_raw(0))?;
     sys::signal::note_termination()?;
+    // The wait `sigio` signals our whole group. Workers block what they wait for.
+    sys::sigio::ignore()?;
     // Kept until we end: taking BPF programs off a tracepoint waits for RCU, some
     // 100 ms in all, and the front end need not wait with us.
     let mut counter = None;
@@ -56,7 +58,8 @@ fn attempt(plan: &Plan, used: &mut Option<Counter>) -> Result<Observation, End> 
     let settings = &plan.settings;
     raise_descriptor_limit();
     let cpus = allowed_cpus().map_err(|e| invalid(e.to_string()))?;
-    let block = (0..settings.workers).all(|i| settings.for_worker(i).wait == "block");
+    let claims = |i| wait::find(&settings.for_worker(i).wait).is_some_and(|wait| wait.claims());
+    let block = (0..settings.workers).all(claims);
     let object = object::find(&settings.object).expect("checked in the plan");
     let refused = |worker| move |e: SetupError| refusal(worker, &e, settings);
     let mut opened = object.open(settings, block).map_err(refused(None))?;

@@ -8,6 +8,8 @@ use super::expectation::Expectation;
 use super::file::{Axis, Experiment, Row};
 use super::keys;
 use super::settings::{PlacementKind, Settings};
+use crate::object::Object;
+use crate::wait::{Demand, Wait};
 use serde::{Deserialize, Serialize};
 use toml::Value;
 
@@ -189,6 +191,24 @@ fn combinations(axes: &[Axis]) -> Vec<Vec<(String, Value)>> {
     })
 }
 
+/// Why `object` cannot give what `wait` asks of it, if so.
+fn refuse_demand(wait: &dyn Wait, object: &dyn Object, settings: &Settings) -> Option<String> {
+    let (kind, name) = (wait.name(), object.name());
+    let reason = match wait.demand() {
+        Demand::Request if !object.takes_requests(settings) => {
+            format!("io_uring has no request that takes work from {name}; use kind = \"uring-poll\" or \"block\"")
+        }
+        Demand::Connections if !object.listens() => {
+            format!("{kind} is for listeners, and {name} is none; use kind = \"uring\" or \"uring-poll\"")
+        }
+        Demand::Signals if !object.sends_signals(settings) => {
+            format!("{name} sends no signals (its file has no fasync operation); use kind = \"poll\" or \"epoll\"")
+        }
+        _ => return None,
+    };
+    Some(reason)
+}
+
 /// Refuses what no kernel can do, with the kernel's own reason.
 pub fn check(settings: &Settings) -> Result<(), String> {
     let placed = settings.placement().workers();
@@ -214,7 +234,8 @@ pub fn check(settings: &Settings) -> Result<(), String> {
     }
     let kinds: std::collections::BTreeSet<String> =
         (0..settings.workers).map(|i| settings.for_worker(i).wait).collect();
-    if kinds.len() > 1 && kinds.contains("block") {
+    let claims = |kind: &String| crate::wait::find(kind).is_some_and(|wait| wait.claims());
+    if kinds.contains("block") && !kinds.iter().all(claims) {
         return Err("block and other waits cannot share an object: O_NONBLOCK belongs to the open file, so either \
                     the blocking claim would see EAGAIN or the others would block in theirs"
             .into());
@@ -225,6 +246,10 @@ pub fn check(settings: &Settings) -> Result<(), String> {
         && !object.has_descriptor()
     {
         return Err(format!("{} has no descriptor for {kind} to watch; use kind = \"block\"", object.name()));
+    }
+    for kind in &kinds {
+        let wait = crate::wait::find(kind).expect("the key table knows only listed waits");
+        refuse_demand(wait, object, settings).map_or(Ok(()), Err)?;
     }
     object.refuse(settings).map_or(Ok(()), Err)?;
     for worker in distinct_workers(settings).map(|index| settings.for_worker(index)) {

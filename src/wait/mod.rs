@@ -2,13 +2,28 @@
 
 use crate::cell::contract::{Refusal, SetupError, SharedWait, Sleeper, Source};
 use crate::experiment::Settings;
-use crate::experiment::settings::WorkerSettings;
+use crate::experiment::settings::{WaitCall, WorkerSettings};
 
 mod block;
 mod epoll;
 mod null;
 mod poll;
 mod select;
+mod sigio;
+mod uring;
+
+/// What a wait asks of its object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Demand {
+    Nothing,
+    Descriptor,
+    /// A descriptor that io_uring can take work from.
+    Request,
+    /// A listener.
+    Connections,
+    /// A descriptor that sends signals (O_ASYNC).
+    Signals,
+}
 
 /// A wait strategy.
 pub trait Wait: Sync {
@@ -27,6 +42,17 @@ pub trait Wait: Sync {
         None
     }
 
+    /// What it asks of its object.
+    fn demand(&self) -> Demand {
+        Demand::Descriptor
+    }
+
+    /// Whether the wait itself takes the work. Where all do, the object is opened
+    /// to block, as for blocking calls.
+    fn claims(&self) -> bool {
+        matches!(self.demand(), Demand::Nothing | Demand::Request | Demand::Connections)
+    }
+
     /// Makes what all workers share. Runs in the coordinator, before any worker.
     fn share(&self, worker: &WorkerSettings, sources: &[Box<dyn Source>]) -> Result<SharedWait, SetupError> {
         let _ = (worker, sources);
@@ -43,7 +69,17 @@ pub trait Wait: Sync {
 }
 
 /// Every wait, in the order of `herd list`.
-pub const LIST: &[&dyn Wait] = &[&block::Block, &poll::Poll, &select::Select, &epoll::Epoll, &null::Null];
+pub const LIST: &[&dyn Wait] = &[
+    &block::Block,
+    &poll::Poll,
+    &select::Select,
+    &epoll::Epoll,
+    &uring::SINGLE,
+    &uring::MULTISHOT,
+    &uring::POLL,
+    &sigio::Sigio,
+    &null::Null,
+];
 
 /// The wait of that name.
 pub fn find(name: &str) -> Option<&'static dyn Wait> {
@@ -57,20 +93,38 @@ pub fn names() -> Vec<&'static str> {
 
 /// The refusal of a setting that means nothing to this wait.
 fn only_for_epoll(worker: &WorkerSettings, name: &str) -> Option<Refusal> {
+    foreign(worker, name, &[])
+}
+
+/// The refusal of a setting of another wait; those named in `own` are its own.
+fn foreign(worker: &WorkerSettings, name: &str, own: &[&str]) -> Option<Refusal> {
     let plain = WorkerSettings::default();
+    let of_call = match worker.call {
+        WaitCall::Plain | WaitCall::EpollPwait2 => "epoll",
+        WaitCall::Ppoll => "poll",
+        WaitCall::Pselect6 => "select",
+    };
     let set = [
-        ("instance", worker.instance != plain.instance),
-        ("trigger", worker.trigger != plain.trigger),
-        ("oneshot", worker.oneshot),
-        ("exclusive", worker.exclusive),
-        ("interest", !worker.interest.is_empty()),
-        ("modify", worker.modify),
-        ("maxevents", worker.maxevents != plain.maxevents),
-        ("readd_every", worker.readd_every != 0),
+        ("instance", "epoll", worker.instance != plain.instance),
+        ("trigger", "epoll", worker.trigger != plain.trigger),
+        ("oneshot", "epoll", worker.oneshot),
+        ("exclusive", "epoll", worker.exclusive),
+        ("interest", "epoll", !worker.interest.is_empty()),
+        ("modify", "epoll", worker.modify),
+        ("maxevents", "epoll", worker.maxevents != plain.maxevents),
+        ("readd_every", "epoll", worker.readd_every != 0),
+        ("call", of_call, worker.call != plain.call && of_call != name),
+        ("ring", "uring", worker.ring != plain.ring),
+        ("ring_setup", "uring", worker.ring_setup != plain.ring_setup),
+        ("owner", "sigio", worker.owner != plain.owner),
     ];
-    let (key, _) = set.into_iter().find(|(_, set)| *set)?;
+    let (key, of, _) = set.into_iter().find(|(key, _, set)| *set && !own.contains(key))?;
     Some(Refusal {
-        reason: format!("{key} is a setting of epoll; {name} has none (use kind = \"epoll\")"),
+        reason: format!("{key} is a setting of {of}; {name} has none (use kind = \"{of}\")"),
         forcible: false,
     })
 }
+
+/// The settings of epoll that its own `foreign` leaves alone.
+const EPOLL_KEYS: &[&str] =
+    &["instance", "trigger", "oneshot", "exclusive", "interest", "modify", "maxevents", "readd_every"];
