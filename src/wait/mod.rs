@@ -99,10 +99,11 @@ fn only_for_epoll(worker: &WorkerSettings, name: &str) -> Option<Refusal> {
 /// The refusal of a setting of another wait; those named in `own` are its own.
 fn foreign(worker: &WorkerSettings, name: &str, own: &[&str]) -> Option<Refusal> {
     let plain = WorkerSettings::default();
-    let of_call = match worker.call {
-        WaitCall::Plain | WaitCall::EpollPwait2 => "epoll",
-        WaitCall::Ppoll => "poll",
-        WaitCall::Pselect6 => "select",
+    let (call, of_call) = match worker.call {
+        WaitCall::Plain => ("call", name),
+        WaitCall::Ppoll => ("call = \"ppoll\"", "poll"),
+        WaitCall::Pselect6 => ("call = \"pselect6\"", "select"),
+        WaitCall::EpollPwait2 => ("call = \"epoll_pwait2\"", "epoll"),
     };
     let set = [
         ("instance", "epoll", worker.instance != plain.instance),
@@ -113,7 +114,7 @@ fn foreign(worker: &WorkerSettings, name: &str, own: &[&str]) -> Option<Refusal>
         ("modify", "epoll", worker.modify),
         ("maxevents", "epoll", worker.maxevents != plain.maxevents),
         ("readd_every", "epoll", worker.readd_every != 0),
-        ("call", of_call, worker.call != plain.call && of_call != name),
+        (call, of_call, of_call != name),
         ("ring", "uring", worker.ring != plain.ring),
         ("ring_setup", "uring", worker.ring_setup != plain.ring_setup),
         ("owner", "sigio", worker.owner != plain.owner),
@@ -128,3 +129,41 @@ fn foreign(worker: &WorkerSettings, name: &str, own: &[&str]) -> Option<Refusal>
 /// The settings of epoll that its own `foreign` leaves alone.
 const EPOLL_KEYS: &[&str] =
     &["instance", "trigger", "oneshot", "exclusive", "interest", "modify", "maxevents", "readd_every"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experiment::settings::{RingOwner, RingSetup, SignalOwner};
+
+    #[track_caller]
+    fn check(kind: &str, change: impl Fn(&mut WorkerSettings), want: Option<&str>) {
+        let mut worker = WorkerSettings { wait: kind.into(), ..WorkerSettings::default() };
+        change(&mut worker);
+        let mut cell = Settings { worker: worker.clone(), ..Settings::default() };
+        cell.placement = "threads".parse().unwrap();
+        let found = find(kind).unwrap().refuse(&worker, &cell).map(|refusal| refusal.reason);
+        match want {
+            None => assert_eq!(found, None),
+            Some(want) => assert!(found.as_ref().is_some_and(|f| f.contains(want)), "{found:?}"),
+        }
+    }
+
+    #[test]
+    fn a_setting_of_another_wait_is_refused_with_its_owner() {
+        check("poll", |w| w.call = WaitCall::Ppoll, None);
+        check("poll", |w| w.call = WaitCall::Pselect6, Some("call = \"pselect6\" is a setting of select"));
+        check("epoll", |w| w.call = WaitCall::EpollPwait2, None);
+        check("epoll", |w| w.owner = SignalOwner::Thread, Some("owner is a setting of sigio"));
+        check("block", |w| w.ring = RingOwner::Shared, Some("ring is a setting of uring"));
+        check("sigio", |w| w.owner = SignalOwner::Thread, None);
+        check("uring", |w| w.exclusive = true, Some("exclusive is a setting of epoll"));
+        check("uring-poll", |w| w.exclusive = true, None);
+        check("uring-poll", |w| w.oneshot = true, Some("oneshot is a setting of epoll"));
+        check("uring", |w| w.ring_setup = RingSetup::SingleIssuer, None);
+        let both = |w: &mut WorkerSettings| {
+            w.ring = RingOwner::Shared;
+            w.ring_setup = RingSetup::SingleIssuer;
+        };
+        check("uring", both, Some("EEXIST"));
+    }
+}

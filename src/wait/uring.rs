@@ -222,3 +222,112 @@ impl Sleeper for Waiting {
         Asleep::on(&[libc::SYS_io_uring_enter], &self.ring)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::errno::Errno;
+    use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+    /// The reading end of a pipe: an event is a byte.
+    struct End(OwnedFd);
+
+    impl Source for End {
+        fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+            Some(self.0.as_fd())
+        }
+
+        fn claim(&mut self) -> Result<Claim, Errno> {
+            let mut byte = [0];
+            nix::unistd::read(&self.0, &mut byte).map(|_| Claim { tag: byte[0].into() })
+        }
+
+        fn asleep(&self) -> Asleep {
+            Asleep::on(&[libc::SYS_read], &self.0)
+        }
+
+        fn identity(&self) -> u64 {
+            0
+        }
+
+        fn request(&self) -> Option<Request> {
+            Some(Request::Read(1))
+        }
+
+        fn was_read(&mut self, bytes: &[u8]) -> Claim {
+            Claim { tag: bytes[0].into() }
+        }
+    }
+
+    type Pipes = (Vec<Box<dyn Source>>, Vec<OwnedFd>);
+
+    fn pipes(count: usize) -> Pipes {
+        let ends = (0..count).map(|_| nix::unistd::pipe().unwrap());
+        ends.map(|(reader, writer)| (Box::new(End(reader)) as Box<dyn Source>, writer)).unzip()
+    }
+
+    /// `None`, and the reason, where this kernel gives no ring.
+    fn sleeper(wait: &Uring, worker: &WorkerSettings, sources: &[Box<dyn Source>]) -> Option<Box<dyn Sleeper>> {
+        let opened = wait.open(worker, &SharedWait::default(), sources);
+        opened.inspect_err(|e| eprintln!("skipped: {e}")).ok()
+    }
+
+    #[test]
+    fn a_read_is_a_claim_and_brings_along_what_else_completed() {
+        for setup in [RingSetup::Plain, RingSetup::SingleIssuer, RingSetup::DeferTaskrun] {
+            // Of its own each time: what a ring has asked for ends some time after it.
+            let (mut sources, writers) = pipes(2);
+            let worker = WorkerSettings { ring_setup: setup, ..WorkerSettings::default() };
+            let Some(mut sleeper) = sleeper(&SINGLE, &worker, &sources) else { continue };
+            for _ in 0..2 {
+                nix::unistd::write(&writers[0], b"a").unwrap();
+                nix::unistd::write(&writers[1], b"b").unwrap();
+                let first = sleeper.wait(&mut sources, &mut Vec::new());
+                let Woken::Claimed(first) = first else { panic!("{first:?}") };
+                let second = sleeper.more(&mut sources).expect("both were there");
+                assert_eq!(first.tag + second.tag, u32::from(b'a' + b'b'), "{setup:?}");
+                assert_eq!(sleeper.more(&mut sources), None);
+            }
+        }
+    }
+
+    #[test]
+    fn the_end_of_the_file_is_no_event() {
+        let (mut sources, writers) = pipes(1);
+        let Some(mut sleeper) = sleeper(&SINGLE, &WorkerSettings::default(), &sources) else { return };
+        drop(writers);
+        let mut ready = Vec::new();
+        assert_eq!(sleeper.wait(&mut sources, &mut ready), Woken::Ready);
+        assert!(ready.is_empty());
+    }
+
+    #[test]
+    fn a_poll_names_every_object_that_is_ready() {
+        let (mut sources, writers) = pipes(3);
+        let Some(mut sleeper) = sleeper(&POLL, &WorkerSettings::default(), &sources) else { return };
+        nix::unistd::write(&writers[2], b"c").unwrap();
+        nix::unistd::write(&writers[0], b"a").unwrap();
+        let mut ready = Vec::new();
+        assert_eq!(sleeper.wait(&mut sources, &mut ready), Woken::Ready);
+        ready.sort_unstable();
+        assert_eq!(ready, [0, 2]);
+        assert_eq!(sources[2].claim(), Ok(Claim { tag: b'c'.into() }));
+    }
+
+    #[test]
+    fn an_error_behind_a_claim_is_told_by_the_next_wait() {
+        let (mut sources, writers) = pipes(1);
+        // A directory cannot be read: EISDIR at once.
+        let directory = std::fs::File::open("/").unwrap();
+        sources.push(Box::new(End(directory.into())));
+        let Some(mut sleeper) = sleeper(&SINGLE, &WorkerSettings::default(), &sources) else { return };
+        nix::unistd::write(&writers[0], b"a").unwrap();
+        let mut seen = Vec::new();
+        for _ in 0..2 {
+            seen.push(sleeper.wait(&mut sources, &mut Vec::new()));
+            seen.extend(sleeper.more(&mut sources).map(Woken::Claimed));
+        }
+        assert!(seen.contains(&Woken::Claimed(Claim { tag: b'a'.into() })), "{seen:?}");
+        assert!(seen.contains(&Woken::Failed(Errno::EISDIR)), "{seen:?}");
+    }
+}
