@@ -156,6 +156,11 @@ mod tests {
         check("epoll", |w| w.owner = SignalOwner::Thread, Some("owner is a setting of sigio"));
         check("block", |w| w.ring = RingOwner::Shared, Some("ring is a setting of uring"));
         check("sigio", |w| w.owner = SignalOwner::Thread, None);
+        check(
+            "sigio",
+            |w| w.trigger = crate::experiment::settings::Trigger::Edge,
+            Some("trigger is a setting of epoll"),
+        );
         check("uring", |w| w.exclusive = true, Some("exclusive is a setting of epoll"));
         check("uring-poll", |w| w.exclusive = true, None);
         check("uring-poll", |w| w.oneshot = true, Some("oneshot is a setting of epoll"));

@@ -11,7 +11,7 @@ use super::poll::watched;
 use super::{Demand, Wait, foreign};
 use crate::cell::contract::{Asleep, Call, During, Refusal, SetupError, SharedWait, Sleeper, Source, Woken};
 use crate::experiment::Settings;
-use crate::experiment::settings::{SignalOwner, WorkerSettings};
+use crate::experiment::settings::{Sharing, SignalOwner, WorkerSettings};
 use crate::sys::pollset::PollSet;
 use crate::sys::sigio::{self, Came, Owner};
 
@@ -33,15 +33,16 @@ impl Wait for Sigio {
 
     fn refuse(&self, worker: &WorkerSettings, cell: &Settings) -> Option<Refusal> {
         let others = (0..cell.workers).any(|i| !cell.overrides.is_empty() && cell.for_worker(i).wait != self.name());
-        if others && cell.placement().threads > 1 {
-            return Some(Refusal {
-                reason: "a signal to the process would find a thread that does not wait for it; use sigio for all \
-                         threads, or placement = \"processes\""
-                    .into(),
-                forcible: false,
-            });
-        }
-        foreign(worker, self.name(), &["owner"])
+        let reason = if others && cell.placement().threads > 1 {
+            "a signal to the process would find a thread that does not wait for it; use sigio for all threads, or \
+             placement = \"processes\""
+        } else if cell.sharing == Sharing::Own && worker.owner == SignalOwner::Group {
+            "a signal to the group may reach another worker than the one that holds the object; use owner = \"thread\" \
+             with sharing = \"own\""
+        } else {
+            return foreign(worker, self.name(), &["owner"]);
+        };
+        Some(Refusal { reason: reason.into(), forcible: false })
     }
 
     fn open(
@@ -66,8 +67,8 @@ impl Wait for Sigio {
 }
 
 struct Waiting {
-    /// By which signals name the objects: the numbers they had when they were
-    /// armed first, which is before the fork or in this process.
+    /// The numbers by which signals name the objects: those they had in the
+    /// process that armed them first, and every process inherited the same.
     descriptors: Vec<i32>,
     set: PollSet,
     /// Signals were merged, so events may be left that none will tell of.
