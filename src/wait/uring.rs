@@ -10,6 +10,8 @@
 //! Single-shot entries leave the object's queue and come back at its tail, so the
 //! workers take turns. A multishot accept never leaves its place.
 
+use nix::errno::Errno;
+
 use super::poll::watched;
 use super::{Demand, Wait, foreign};
 use crate::cell::contract::{
@@ -127,19 +129,32 @@ impl Wait for Uring {
             }
         };
         let mut unasked = Vec::with_capacity(sources.len());
+        let mut longest = 0;
         // One multishot request is enough for all who share the ring.
         if first || self.how != How::Multishot {
             for (mark, fd) in watched(sources)?.into_iter().enumerate() {
                 let operation = match (self.how, sources[mark].request()) {
                     (How::Multishot, _) => Operation::AcceptMany,
                     (How::Poll, _) => Operation::Poll(mask(worker)),
-                    (How::Single, Some(Request::Read(most))) => Operation::Read(most),
-                    (How::Single, _) => Operation::Accept,
+                    (How::Single, Some(Request::Read(most))) => {
+                        longest = longest.max(most as usize);
+                        Operation::Read(most)
+                    }
+                    (How::Single, Some(Request::Accept)) => Operation::Accept,
+                    (How::Single, None) => {
+                        return Err(SetupError { call: Call::UringEnter, errno: Errno::EOPNOTSUPP });
+                    }
                 };
                 unasked.push(ring.add(fd, operation, mark));
             }
         }
-        Ok(Box::new(Waiting { ring, shared: worker.ring == RingOwner::Shared, unasked, bytes: Vec::new(), late: None }))
+        Ok(Box::new(Waiting {
+            ring,
+            shared: worker.ring == RingOwner::Shared,
+            unasked,
+            bytes: Vec::with_capacity(longest),
+            late: None,
+        }))
     }
 }
 
@@ -157,7 +172,7 @@ struct Waiting {
     /// What the last read brought.
     bytes: Vec<u8>,
     /// Failed behind a completion that was a claim; told by the next wait.
-    late: Option<nix::errno::Errno>,
+    late: Option<Errno>,
 }
 
 impl Waiting {
@@ -229,7 +244,6 @@ impl Sleeper for Waiting {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use nix::errno::Errno;
     use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
     /// The reading end of a pipe: an event is a byte.
