@@ -4,12 +4,13 @@
 //! ledger: the worker loop counts, so a wait cannot forget to.
 
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use nix::errno::Errno;
 
 use crate::sys::handover::Handover;
 use crate::sys::lock::SharedLock;
+use crate::sys::ring::Ring;
 
 /// One piece of work taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,6 +155,7 @@ calls! {
     Fork => "fork",
     Pidfd => "pidfd_open",
     Bpf => "bpf",
+    Sigio => "fcntl(F_SETSIG, F_SETOWN_EX, O_ASYNC)",
     UringSetup => "io_uring_setup",
     UringEnter => "io_uring_enter",
 }
@@ -308,12 +310,15 @@ pub trait Sleeper {
     fn asleep(&self, sources: &[Box<dyn Source>]) -> Asleep;
 }
 
-/// What a wait makes before the workers exist, because they share it.
+/// What workers share of their waits.
 #[derive(Default)]
 pub struct SharedWait {
+    /// Made before the workers exist.
     pub epoll: Option<OwnedFd>,
     pub lock: Option<SharedLock>,
     pub handover: Option<Handover>,
+    /// Made by the first worker of a process, for its threads.
+    pub ring: OnceLock<Ring>,
 }
 
 /// Why a combination is refused.

@@ -36,6 +36,8 @@ pub fn main() -> io::Result<()> {
     // would count as a wakeup. The front end tells us by SIGTERM.
     setpgid(Pid::from_raw(0), Pid::from_raw(0))?;
     sys::signal::note_termination()?;
+    // The wait `sigio` signals our whole group. Workers block what they wait for.
+    sys::sigio::ignore()?;
     // Kept until we end: taking BPF programs off a tracepoint waits for RCU, some
     // 100 ms in all, and the front end need not wait with us.
     let mut counter = None;

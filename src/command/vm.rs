@@ -119,11 +119,7 @@ fn init(args: &VmArgs) -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
-fn host(
-    experiments: &[Experiment],
-    cells: &[Cell],
-    args: &VmArgs,
-) -> Result<(Results, Option<i32>), Failure> {
+fn host(experiments: &[Experiment], cells: &[Cell], args: &VmArgs) -> Result<(Results, Option<i32>), Failure> {
     let limits = crate::runner::limits::Limits::read();
     let planned: Vec<Planned> =
         cells.iter().map(|cell| Planned { cell: cell.clone(), refused: limits.refuse(&cell.settings) }).collect();

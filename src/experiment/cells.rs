@@ -7,7 +7,9 @@ use super::error::ExperimentError;
 use super::expectation::Expectation;
 use super::file::{Axis, Experiment, Row};
 use super::keys;
-use super::settings::{Lock, PlacementKind, Settings, Sharing, Steering};
+use super::settings::{PlacementKind, Settings, Sharing, Steering};
+use crate::object::Object;
+use crate::wait::{Demand, Wait};
 use serde::{Deserialize, Serialize};
 use toml::Value;
 
@@ -203,6 +205,24 @@ fn refuse_steering(object: &dyn crate::object::Object, settings: &Settings) -> R
     Ok(())
 }
 
+/// Why `object` cannot give what `wait` asks of it, if so.
+fn refuse_demand(wait: &dyn Wait, object: &dyn Object, settings: &Settings) -> Option<String> {
+    let (kind, name) = (wait.name(), object.name());
+    let reason = match wait.demand() {
+        Demand::Request if !object.takes_requests(settings) => {
+            format!("io_uring has no request that takes work from {name}; use kind = \"uring-poll\" or \"block\"")
+        }
+        Demand::Connections if !object.listens() => {
+            format!("{kind} is for listeners, and {name} is none; use kind = \"uring\" or \"uring-poll\"")
+        }
+        Demand::Signals if !object.sends_signals(settings) => {
+            format!("{name} sends no signals (its file has no fasync operation); use kind = \"poll\" or \"epoll\"")
+        }
+        _ => return None,
+    };
+    Some(reason)
+}
+
 /// Refuses what no kernel can do, with the kernel's own reason.
 pub fn check(settings: &Settings) -> Result<(), String> {
     let placed = settings.placement().workers();
@@ -228,9 +248,6 @@ pub fn check(settings: &Settings) -> Result<(), String> {
     }
     let kinds: std::collections::BTreeSet<String> =
         (0..settings.workers).map(|i| settings.for_worker(i).wait).collect();
-    if settings.worker.lock != Lock::default() && !kinds.contains("accept-lock") {
-        return Err("lock is a setting of accept-lock; leave it out, or use kind = \"accept-lock\"".into());
-    }
     let waits = || kinds.iter().map(|kind| crate::wait::find(kind).expect("the key table knows only listed waits"));
     if let Some(blocking) = waits().find(|wait| wait.blocks())
         && waits().any(|wait| !wait.blocks())
@@ -248,16 +265,10 @@ pub fn check(settings: &Settings) -> Result<(), String> {
     {
         return Err(format!("{} has no descriptor for {kind} to watch; use kind = \"block\"", object.name()));
     }
-    if let Some(wait) = waits().find(|wait| wait.only_accepts())
-        && !object.listens()
-    {
-        return Err(format!(
-            "{} passes connections on, and {} has none; use an object that listens, such as tcp or unix",
-            wait.name(),
-            object.name()
-        ));
-    }
     refuse_steering(object, settings)?;
+    for wait in waits() {
+        refuse_demand(wait, object, settings).map_or(Ok(()), Err)?;
+    }
     object.refuse(settings).map_or(Ok(()), Err)?;
     for worker in distinct_workers(settings).map(|index| settings.for_worker(index)) {
         let wait = crate::wait::find(&worker.wait).expect("the key table knows only listed waits");

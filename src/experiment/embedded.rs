@@ -35,6 +35,10 @@ embed![
     "18-uniform-hash.toml",
     "19-shared-group.toml",
     "20-oneshot-forgotten.toml",
+    "40-io-uring.toml",
+    "41-io-uring-shared.toml",
+    "42-io-uring-burst.toml",
+    "43-other-waits.toml",
     "45-accept-mutex.toml",
     "46-steering.toml",
 ];

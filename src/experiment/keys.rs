@@ -267,7 +267,7 @@ pub const KEYS: &[Key] = &[
     key!("rearm", "bool", "with oneshot: re-arm by EPOLL_CTL_MOD after each return", per worker, |s, v| {
         flag(v).map(|x| s.worker.rearm = x)
     }),
-    key!("exclusive", "bool", "EPOLLEXCLUSIVE", per worker, |s, v| {
+    key!("exclusive", "bool", "EPOLLEXCLUSIVE (epoll, uring-poll)", per worker, |s, v| {
         flag(v).map(|x| s.worker.exclusive = x)
     }),
     key!("interest", "list of out, rdhup, pri", "event bits besides EPOLLIN", per worker, |s, v| {
@@ -284,6 +284,18 @@ pub const KEYS: &[Key] = &[
     }),
     key!("lock", "futex | flock | fcntl | sem", "what accept-lock takes around the accept", per worker, |s, v| {
         one_of(v, &["futex", "flock", "fcntl", "sem"]).map(|x| s.worker.lock = x)
+    }),
+    key!("call", "plain | ppoll | pselect6 | epoll_pwait2", "the system call of poll, select, epoll", per worker, |s, v| {
+        one_of(v, &["plain", "ppoll", "pselect6", "epoll_pwait2"]).map(|x| s.worker.call = x)
+    }),
+    key!("ring", "private | shared", "whose io_uring; shared is for threads", per worker, |s, v| {
+        one_of(v, &["private", "shared"]).map(|x| s.worker.ring = x)
+    }),
+    key!("ring_setup", "plain | single-issuer | defer-taskrun", "flags of io_uring_setup", per worker, |s, v| {
+        one_of(v, &["plain", "single-issuer", "defer-taskrun"]).map(|x| s.worker.ring_setup = x)
+    }),
+    key!("owner", "group | thread", "whom sigio signals: every process, or who registered last", per worker, |s, v| {
+        one_of(v, &["group", "thread"]).map(|x| s.worker.owner = x)
     }),
     key!("accept", "one | drain", "one attempt per return, or until EAGAIN", per worker, |s, v| {
         one_of(v, &["one", "drain"]).map(|x| s.worker.accept = x)

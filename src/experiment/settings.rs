@@ -118,6 +118,52 @@ pub enum Trigger {
     Edge,
 }
 
+/// The system call of poll, select and epoll.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WaitCall {
+    /// What the C library makes of poll(), select() and epoll_wait().
+    #[default]
+    Plain,
+    Ppoll,
+    Pselect6,
+    EpollPwait2,
+}
+
+/// Whose io_uring a worker waits on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RingOwner {
+    /// Each worker has its own.
+    #[default]
+    Private,
+    /// One for all threads of the process.
+    Shared,
+}
+
+/// How an io_uring is made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RingSetup {
+    #[default]
+    Plain,
+    /// IORING_SETUP_SINGLE_ISSUER.
+    SingleIssuer,
+    /// The same with IORING_SETUP_DEFER_TASKRUN.
+    DeferTaskrun,
+}
+
+/// Whom the signals of the `sigio` wait are for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SignalOwner {
+    /// Every worker process.
+    #[default]
+    Group,
+    /// The worker that registered last.
+    Thread,
+}
+
 /// How much a worker takes after one return.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -160,10 +206,23 @@ pub struct WorkerSettings {
     /// Delete and add the registration again every K claims; 0 is never.
     pub readd_every: u64,
     pub lock: Lock,
+    #[serde(skip_serializing_if = "is_default")]
+    pub call: WaitCall,
+    #[serde(skip_serializing_if = "is_default")]
+    pub ring: RingOwner,
+    #[serde(skip_serializing_if = "is_default")]
+    pub ring_setup: RingSetup,
+    #[serde(skip_serializing_if = "is_default")]
+    pub owner: SignalOwner,
     pub accept: Accept,
     pub before_claim_us: u64,
     pub after_claim_us: u64,
     pub busy: Busy,
+}
+
+/// Settings of single waits are left out of results that do not use them.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl Default for WorkerSettings {
@@ -180,6 +239,10 @@ impl Default for WorkerSettings {
             maxevents: 1,
             readd_every: 0,
             lock: Lock::default(),
+            call: WaitCall::default(),
+            ring: RingOwner::default(),
+            ring_setup: RingSetup::default(),
+            owner: SignalOwner::default(),
             accept: Accept::default(),
             before_claim_us: 0,
             after_claim_us: 0,

@@ -43,6 +43,22 @@ pub trait Object: Sync {
         false
     }
 
+    /// Whether io_uring can take work from it: whether [`Source::request`] of its
+    /// sources is there.
+    ///
+    /// [`Source::request`]: crate::cell::contract::Source::request
+    fn takes_requests(&self, settings: &Settings) -> bool {
+        let _ = settings;
+        self.listens()
+    }
+
+    /// Whether its descriptor sends signals: the file has a `fasync` operation,
+    /// and what wakes its sleepers calls `kill_fasync` or `sk_wake_async` too.
+    fn sends_signals(&self, settings: &Settings) -> bool {
+        let _ = settings;
+        self.listens()
+    }
+
     /// Whether its events come out of a timer, on top of whatever runs. See
     /// `cell::quiet`.
     fn fires_by_timer(&self) -> bool {

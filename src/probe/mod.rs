@@ -46,6 +46,8 @@ pub const PROBES: &[Probe] = &[
     Probe::new("io_uring_accept", "IORING_OP_ACCEPT", uring::accept),
     Probe::new("io_uring_multishot_accept", "one request, many connections (Linux 5.19)", uring::multishot_accept),
     Probe::new("io_uring_poll_exclusive", "IORING_OP_POLL_ADD heeds EPOLLEXCLUSIVE", uring::poll_exclusive),
+    Probe::new("io_uring_single_issuer", "IORING_SETUP_SINGLE_ISSUER (Linux 6.0)", uring::single_issuer),
+    Probe::new("io_uring_defer_taskrun", "IORING_SETUP_DEFER_TASKRUN (Linux 6.1)", uring::defer_taskrun),
     Probe::new("ipv6", "IPv6 on loopback", sockets::ipv6),
     Probe::new("reuseport", "SO_REUSEPORT on TCP", sockets::reuseport),
     Probe::new("reuseport_unix_refused", "SO_REUSEPORT on AF_UNIX is an error", sockets::reuseport_unix_refused),

@@ -9,13 +9,17 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::{PATIENCE, Trying};
-use crate::sys::ring::{Completion, Ring};
+use crate::sys::ring::{Completion, Operation, Ring, Setup};
 
 const EPOLLIN: u32 = 1;
 const EPOLLEXCLUSIVE: u32 = 1 << 28;
 
 fn ring() -> Result<Ring, String> {
-    Ring::new(2).trying("io_uring_setup").map_err(|why| {
+    made(Setup::Plain)
+}
+
+fn made(setup: Setup) -> Result<Ring, String> {
+    Ring::new(2, setup).trying("io_uring_setup").map_err(|why| {
         let off = std::fs::read_to_string("/proc/sys/kernel/io_uring_disabled").unwrap_or_default();
         match off.trim() {
             "" | "0" => why,
@@ -26,6 +30,14 @@ fn ring() -> Result<Ring, String> {
 
 pub fn setup() -> Result<(), String> {
     ring().map(drop)
+}
+
+pub fn single_issuer() -> Result<(), String> {
+    made(Setup::SingleIssuer).map(drop)
+}
+
+pub fn defer_taskrun() -> Result<(), String> {
+    made(Setup::DeferTaskrun).map(drop)
 }
 
 pub fn accept() -> Result<(), String> {
@@ -46,21 +58,36 @@ fn accepted(multishot: bool) -> Result<bool, String> {
     let listener = UnixListener::bind_addr(&anywhere).trying("bind")?;
     let _client = UnixStream::connect_addr(&anywhere).trying("connect")?;
     let mut ring = ring()?;
-    ring.accept(listener.as_fd(), multishot).trying("io_uring_enter")?;
+    let operation = if multishot { Operation::AcceptMany } else { Operation::Accept };
+    let request = ring.add(listener.into(), operation, 0);
+    submit(&mut ring, request)?;
     await_any(&[ring.as_fd()])?;
-    let more = match ring.completions().trying("io_uring_enter")?.pop() {
-        Some(Completion::Accepted { more, .. }) => more,
-        Some(Completion::Failed(errno)) => return Err(errno).trying("IORING_OP_ACCEPT"),
+    let more = match completions(&mut ring)?.pop() {
+        Some((Completion::Accepted(_), more)) => more,
+        Some((Completion::Failed(errno), _)) => return Err(errno).trying("IORING_OP_ACCEPT"),
         other => return Err(format!("IORING_OP_ACCEPT: {other:?}")),
     };
     if more {
         // A ring ends its requests some time after it was closed, and they hold
         // the listener: end this one first.
-        ring.cancel_accept().trying("io_uring_enter")?;
+        ring.cancel(request);
+        ring.enter(0).trying("io_uring_enter")?;
         await_any(&[ring.as_fd()])?;
-        ring.completions().trying("io_uring_enter")?;
+        completions(&mut ring)?;
     }
     Ok(more)
+}
+
+fn submit(ring: &mut Ring, request: usize) -> Result<(), String> {
+    ring.ask(request).and_then(|()| ring.enter(0)).trying("io_uring_enter")
+}
+
+/// Everything completed by now, and whether its request stays.
+fn completions(ring: &mut Ring) -> Result<Vec<(Completion, bool)>, String> {
+    // Completions are posted when the submitter enters the kernel.
+    ring.enter(0).trying("io_uring_enter")?;
+    let mut bytes = Vec::new();
+    Ok(std::iter::from_fn(|| ring.take(&mut bytes)).map(|done| (done.completion, done.more)).collect())
 }
 
 /// A name for an abstract socket that no other probe has.
@@ -74,13 +101,15 @@ pub fn poll_exclusive() -> Result<(), String> {
     let event = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK).trying("eventfd")?;
     let mut rings = [ring()?, ring()?];
     for ring in &mut rings {
-        ring.poll(event.as_fd(), EPOLLIN | EPOLLEXCLUSIVE).trying("io_uring_enter")?;
+        let fd = event.as_fd().try_clone_to_owned().trying("fcntl(F_DUPFD_CLOEXEC)")?;
+        let request = ring.add(fd, Operation::Poll(EPOLLIN | EPOLLEXCLUSIVE), 0);
+        submit(ring, request)?;
     }
     event.write(1).trying("write")?;
     await_any(&[rings[0].as_fd(), rings[1].as_fd()])?;
     let mut polled = 0;
     for ring in &mut rings {
-        for completion in ring.completions().trying("io_uring_enter")? {
+        for (completion, _) in completions(ring)? {
             match completion {
                 Completion::Polled(_) => polled += 1,
                 Completion::Failed(errno) => return Err(errno).trying("IORING_OP_POLL_ADD"),

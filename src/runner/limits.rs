@@ -118,6 +118,9 @@ fn descriptors_of(settings: &Settings) -> u64 {
         ("block" | "null", _) => 0,
         ("epoll", Instance::Nested) => 2,
         ("epoll", _) => 1,
+        // The ring, and what a multishot request may have accepted by now.
+        ("uring" | "uring-poll", _) => objects + 1,
+        ("uring-multishot", _) => objects + 1 + load::find(&settings.load).map_or(1, |load| load.batch(settings)),
         _ => objects,
     };
     wait + objects + u64::from(settings.sharing == Sharing::Own)

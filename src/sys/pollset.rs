@@ -1,4 +1,4 @@
-//! poll(2) on descriptors it owns, without building a list for every call.
+//! poll(2) and ppoll(2) on descriptors it owns, without building a list for every call.
 
 use std::os::fd::{AsRawFd, OwnedFd};
 
@@ -20,8 +20,30 @@ impl PollSet {
     /// Sleeps without a limit until one is ready; appends the numbers of all
     /// that are to `ready`. Errors are poll(2)'s.
     pub fn wait(&mut self, ready: &mut Vec<usize>) -> Result<(), Errno> {
+        self.poll(-1, ready)
+    }
+
+    /// As [`PollSet::wait`], but does not sleep: there may be none.
+    pub fn look(&mut self, ready: &mut Vec<usize>) -> Result<(), Errno> {
+        self.poll(0, ready)
+    }
+
+    fn poll(&mut self, timeout: libc::c_int, ready: &mut Vec<usize>) -> Result<(), Errno> {
         // SAFETY: the list is live, exclusively ours, and its length is given.
-        let count = unsafe { libc::poll(self.entries.as_mut_ptr(), self.entries.len() as libc::nfds_t, -1) };
+        let count = unsafe { libc::poll(self.entries.as_mut_ptr(), self.entries.len() as libc::nfds_t, timeout) };
+        self.collect(count, ready)
+    }
+
+    /// [`PollSet::wait`] by ppoll(2), with no signal mask.
+    pub fn wait_by_ppoll(&mut self, ready: &mut Vec<usize>) -> Result<(), Errno> {
+        let (forever, no_mask) = (std::ptr::null(), std::ptr::null());
+        let (list, length) = (self.entries.as_mut_ptr(), self.entries.len() as libc::nfds_t);
+        // SAFETY: the list is live, exclusively ours, and its length is given.
+        let count = unsafe { libc::ppoll(list, length, forever, no_mask) };
+        self.collect(count, ready)
+    }
+
+    fn collect(&self, count: libc::c_int, ready: &mut Vec<usize>) -> Result<(), Errno> {
         Errno::result(count)?;
         let hits = self.entries.iter().enumerate().filter(|(_, e)| e.revents != 0);
         ready.extend(hits.map(|(i, _)| i));

@@ -99,7 +99,8 @@ mod tests {
     #[track_caller]
     fn check(text: &str, want: &[(bool, &str)]) {
         let found = Console::default().hear(text.as_bytes());
-        let want: Vec<Trouble> = want.iter().map(|(crash, line)| Trouble { crash: *crash, line: (*line).into() }).collect();
+        let want: Vec<Trouble> =
+            want.iter().map(|(crash, line)| Trouble { crash: *crash, line: (*line).into() }).collect();
         assert_eq!(found, want);
     }
 
@@ -110,14 +111,14 @@ mod tests {
             "[   12.345678] Kernel panic - not syncing: Attempted to kill init!\r\n",
             &[(true, "Kernel panic - not syncing: Attempted to kill init!")],
         );
-        check("[ 2.0] WARNING: CPU: 0 PID: 1 at fs/x.c:1 f+0x1/0x2\n", &[(
-            false,
-            "WARNING: CPU: 0 PID: 1 at fs/x.c:1 f+0x1/0x2",
-        )]);
-        check("INFO: task herd:12 blocked for more than 120 seconds.\n", &[(
-            false,
-            "INFO: task herd:12 blocked for more than 120 seconds.",
-        )]);
+        check(
+            "[ 2.0] WARNING: CPU: 0 PID: 1 at fs/x.c:1 f+0x1/0x2\n",
+            &[(false, "WARNING: CPU: 0 PID: 1 at fs/x.c:1 f+0x1/0x2")],
+        );
+        check(
+            "INFO: task herd:12 blocked for more than 120 seconds.\n",
+            &[(false, "INFO: task herd:12 blocked for more than 120 seconds.")],
+        );
     }
 
     #[test]

@@ -58,9 +58,10 @@ pub fn open(path: &Path) -> Result<Kernel, String> {
 
 fn built(tree: &Path) -> Result<PathBuf, String> {
     let candidates = BUILT.iter().map(|inside| tree.join(inside));
-    candidates.into_iter().find(|path| path.is_file()).ok_or_else(|| {
-        format!("a folder without {}; build the kernel first, or name the image", BUILT.join(", "))
-    })
+    candidates
+        .into_iter()
+        .find(|path| path.is_file())
+        .ok_or_else(|| format!("a folder without {}; build the kernel first, or name the image", BUILT.join(", ")))
 }
 
 fn read_up_to(file: &mut File, buffer: &mut [u8]) -> io::Result<usize> {
@@ -145,9 +146,9 @@ fn out_of_deb(package: File) -> Result<File, String> {
         let unpacked: Box<dyn Read> = match name.trim_end_matches('/') {
             "data.tar.xz" => Box::new(liblzma::read::XzDecoder::new(member)),
             "data.tar.gz" => Box::new(flate2::read::GzDecoder::new(member)),
-            "data.tar.zst" => {
-                Box::new(ruzstd::decoding::StreamingDecoder::new(member).map_err(|e| format!("a damaged package: {e}"))?)
-            }
+            "data.tar.zst" => Box::new(
+                ruzstd::decoding::StreamingDecoder::new(member).map_err(|e| format!("a damaged package: {e}"))?,
+            ),
             "data.tar" => Box::new(member),
             _ => continue,
         };
@@ -163,7 +164,8 @@ fn out_of_tar(data: Box<dyn Read + '_>) -> Result<File, String> {
         let mut entry = entry.map_err(damaged)?;
         let path = entry.path().map_err(damaged)?.into_owned();
         if is_kernel(&path) && entry.header().entry_type().is_file() {
-            let memory = memfd_create("herd-kernel", MFdFlags::MFD_CLOEXEC).map_err(|e| format!("memfd_create: {e}"))?;
+            let memory =
+                memfd_create("herd-kernel", MFdFlags::MFD_CLOEXEC).map_err(|e| format!("memfd_create: {e}"))?;
             let mut image = File::from(memory);
             io::copy(&mut entry.by_ref().take(MOST_BYTES), &mut image).map_err(damaged)?;
             image.flush().map_err(damaged)?;

@@ -120,7 +120,9 @@ impl Listener {
             Line::End { cells, crc32 } => {
                 let (heard, sum) = (self.cells.len(), self.sum.clone().finalize());
                 if cells != heard || crc32 != sum {
-                    return Err(format!("results were lost: {heard} of {cells} cells, checksum {sum:08x}, not {crc32:08x}"));
+                    return Err(format!(
+                        "results were lost: {heard} of {cells} cells, checksum {sum:08x}, not {crc32:08x}"
+                    ));
                 }
                 self.complete = true;
             }

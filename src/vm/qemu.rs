@@ -96,10 +96,7 @@ impl Guest {
 
     fn start_with(kernel: &Kernel, initrd: &File, options: &Options, accel: &'static str) -> Result<Guest, String> {
         let through = |file: &File| format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());
-        let append = format!(
-            "console=ttyS0 loglevel=5 panic=-1 mitigations=off rdinit=/init {}",
-            options.append
-        );
+        let append = format!("console=ttyS0 loglevel=5 panic=-1 mitigations=off rdinit=/init {}", options.append);
         let mut command = Command::new(&options.qemu);
         command
             .args(["-nodefaults", "-nic", "none", "-display", "none", "-no-reboot"])
@@ -294,7 +291,10 @@ impl Farm<'_> {
                 }
             }
         }
-        outcomes.into_iter().map(|o| o.unwrap_or_else(|| unstarted("interrupted before it was started".into()))).collect()
+        outcomes
+            .into_iter()
+            .map(|o| o.unwrap_or_else(|| unstarted("interrupted before it was started".into())))
+            .collect()
     }
 }
 

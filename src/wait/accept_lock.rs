@@ -10,7 +10,7 @@
 //! request that has to queue again lets go of all that stood behind it
 //! (`__locks_insert_block`, Linux 5.0, fd7732e033e3), so they wake one another.
 
-use super::{Wait, one_shared_listener};
+use super::{Demand, Wait, one_shared_listener};
 use crate::cell::contract::{Asleep, Call, During, Refusal, SetupError, SharedWait, Sleeper, Source, Woken};
 use crate::experiment::Settings;
 use crate::experiment::settings::{Lock as Setting, WorkerSettings};
@@ -28,12 +28,8 @@ impl Wait for AcceptLock {
         "a lock shared by all around a blocking accept (the setting lock)"
     }
 
-    fn blocks(&self) -> bool {
-        true
-    }
-
-    fn only_accepts(&self) -> bool {
-        true
+    fn demand(&self) -> Demand {
+        Demand::Connections
     }
 
     fn shares(&self, _: &WorkerSettings) -> bool {

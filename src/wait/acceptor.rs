@@ -10,7 +10,7 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
-use super::{Wait, one_shared_listener};
+use super::{Demand, Wait, one_shared_listener};
 use crate::cell::contract::{Asleep, Call, During, Refusal, SetupError, SharedWait, Sleeper, Source, Woken};
 use crate::experiment::Settings;
 use crate::experiment::settings::WorkerSettings;
@@ -29,12 +29,8 @@ impl Wait for Acceptor {
         "worker 0 accepts and hands connections to the others (SCM_RIGHTS)"
     }
 
-    fn blocks(&self) -> bool {
-        true
-    }
-
-    fn only_accepts(&self) -> bool {
-        true
+    fn demand(&self) -> Demand {
+        Demand::Connections
     }
 
     fn shares(&self, _: &WorkerSettings) -> bool {

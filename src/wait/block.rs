@@ -4,7 +4,7 @@
 //! (`inet_csk_wait_for_connect`, `prepare_to_wait_exclusive`) and wakes it by
 //! `sock_def_readable`. Works on objects without a descriptor as well.
 
-use super::{Wait, only_for_epoll};
+use super::{Demand, Wait, only_for_epoll};
 use crate::cell::contract::{Asleep, Refusal, SetupError, SharedWait, Sleeper, Source, Woken};
 use crate::experiment::Settings;
 use crate::experiment::settings::{Accept, Sharing, WorkerSettings};
@@ -21,8 +21,8 @@ impl Wait for Block {
         "sleep in the claim itself: blocking accept"
     }
 
-    fn blocks(&self) -> bool {
-        true
+    fn demand(&self) -> Demand {
+        Demand::Nothing
     }
 
     fn refuse(&self, worker: &WorkerSettings, cell: &Settings) -> Option<Refusal> {

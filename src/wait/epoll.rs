@@ -1,4 +1,5 @@
-//! epoll_wait(2), then a claim that does not block; every setting is data.
+//! epoll_wait(2) or epoll_pwait2(2), then a claim that does not block; every
+//! setting is data.
 //!
 //! The loop: wait, claim, and where asked re-arm (ONESHOT) or delete and add
 //! again. Registration is `ep_ptable_queue_proc`: at the head of the object's
@@ -9,10 +10,11 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::sys::epoll::{Epoll as Instance, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
-use super::Wait;
+use super::{EPOLL_KEYS, Wait, foreign};
 use crate::cell::contract::{Asleep, Call, During, Refusal, SetupError, SharedWait, Sleeper, Source, Woken};
 use crate::experiment::Settings;
-use crate::experiment::settings::{Instance as Whose, Sharing, Trigger, WorkerSettings};
+use crate::experiment::settings::{Instance as Whose, Sharing, Trigger, WaitCall, WorkerSettings};
+use crate::sys::epoll::pwait2;
 
 /// epoll(7).
 pub struct Epoll;
@@ -66,6 +68,10 @@ impl Wait for Epoll {
         "epoll_wait(2), then a claim that does not block"
     }
 
+    fn needs(&self, worker: &WorkerSettings) -> Option<&'static str> {
+        (worker.call == WaitCall::EpollPwait2).then_some("epoll_pwait2")
+    }
+
     fn refuse(&self, worker: &WorkerSettings, cell: &Settings) -> Option<Refusal> {
         let einval = |reason: &str| {
             Some(Refusal {
@@ -101,7 +107,7 @@ impl Wait for Epoll {
                 forcible: false,
             });
         }
-        None
+        foreign(worker, self.name(), EPOLL_KEYS)
     }
 
     fn shares(&self, worker: &WorkerSettings) -> bool {
@@ -150,6 +156,7 @@ impl Wait for Epoll {
         Ok(Box::new(Waiting {
             instance,
             inner,
+            pwait2: worker.call == WaitCall::EpollPwait2,
             flags,
             events: vec![EpollEvent::empty(); worker.maxevents as usize],
             rearm: worker.oneshot && worker.rearm,
@@ -163,6 +170,7 @@ struct Waiting {
     instance: Instance,
     /// The shared instance that a nested one watches.
     inner: Option<OwnedFd>,
+    pwait2: bool,
     flags: EpollFlags,
     events: Vec<EpollEvent>,
     rearm: bool,
@@ -173,7 +181,11 @@ struct Waiting {
 
 impl Sleeper for Waiting {
     fn wait(&mut self, sources: &mut [Box<dyn Source>], ready: &mut Vec<usize>) -> Woken {
-        match self.instance.wait(&mut self.events, EpollTimeout::NONE) {
+        let woken = match self.pwait2 {
+            true => pwait2(self.instance.0.as_fd(), &mut self.events),
+            false => self.instance.wait(&mut self.events, EpollTimeout::NONE),
+        };
+        match woken {
             // A nested instance only says that the inner one has something.
             Ok(_) if self.inner.is_some() => ready.extend(0..sources.len()),
             Ok(count) => ready.extend(self.events[..count].iter().map(|e| e.data() as usize)),
@@ -203,6 +215,9 @@ impl Sleeper for Waiting {
     }
 
     fn asleep(&self, _: &[Box<dyn Source>]) -> Asleep {
+        if self.pwait2 {
+            return Asleep::on(&[libc::SYS_epoll_pwait2], &self.instance.0);
+        }
         let calls = [
             #[cfg(target_arch = "x86_64")]
             libc::SYS_epoll_wait,

@@ -2,7 +2,7 @@
 
 use crate::cell::contract::{Refusal, SetupError, SharedWait, Sleeper, Source};
 use crate::experiment::Settings;
-use crate::experiment::settings::{Accept, Sharing, WorkerSettings};
+use crate::experiment::settings::{Accept, Sharing, WaitCall, WorkerSettings};
 
 mod accept_lock;
 mod acceptor;
@@ -11,6 +11,21 @@ mod epoll;
 mod null;
 mod poll;
 mod select;
+mod sigio;
+mod uring;
+
+/// What a wait asks of its object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Demand {
+    Nothing,
+    Descriptor,
+    /// A descriptor that io_uring can take work from.
+    Request,
+    /// A listener.
+    Connections,
+    /// A descriptor that sends signals (O_ASYNC).
+    Signals,
+}
 
 /// A wait strategy.
 pub trait Wait: Sync {
@@ -23,16 +38,6 @@ pub trait Wait: Sync {
     /// Why these settings cannot be had, if so.
     fn refuse(&self, worker: &WorkerSettings, cell: &Settings) -> Option<Refusal>;
 
-    /// Whether it sleeps in the claim, so that the object is opened to block.
-    fn blocks(&self) -> bool {
-        false
-    }
-
-    /// Whether it takes connections and nothing else.
-    fn only_accepts(&self) -> bool {
-        false
-    }
-
     /// Whether workers need what [`Wait::share`] makes.
     fn shares(&self, worker: &WorkerSettings) -> bool {
         let _ = worker;
@@ -43,6 +48,17 @@ pub trait Wait: Sync {
     fn needs(&self, worker: &WorkerSettings) -> Option<&'static str> {
         let _ = worker;
         None
+    }
+
+    /// What it asks of its object.
+    fn demand(&self) -> Demand {
+        Demand::Descriptor
+    }
+
+    /// Whether the wait itself takes the work. Where all do, the object is opened
+    /// to block, as for blocking calls.
+    fn blocks(&self) -> bool {
+        matches!(self.demand(), Demand::Nothing | Demand::Request | Demand::Connections)
     }
 
     /// Makes what all workers share. Runs in the coordinator, before any worker.
@@ -68,6 +84,10 @@ pub const LIST: &[&dyn Wait] = &[
     &epoll::Epoll,
     &accept_lock::AcceptLock,
     &acceptor::Acceptor,
+    &uring::SINGLE,
+    &uring::MULTISHOT,
+    &uring::POLL,
+    &sigio::Sigio,
     &null::Null,
 ];
 
@@ -93,27 +113,90 @@ fn one_shared_listener(worker: &WorkerSettings, cell: &Settings, name: &str) -> 
     } else if worker.before_claim_us > 0 {
         "{} has no time between return and claim; leave out before_claim_us"
     } else {
-        return only_for_epoll(worker, name);
+        return foreign(worker, name, &["lock"]);
     };
     Some(Refusal { reason: reason.replace("{}", name), forcible: false })
 }
 
 /// The refusal of a setting that means nothing to this wait.
 fn only_for_epoll(worker: &WorkerSettings, name: &str) -> Option<Refusal> {
+    foreign(worker, name, &[])
+}
+
+/// The refusal of a setting of another wait; those named in `own` are its own.
+fn foreign(worker: &WorkerSettings, name: &str, own: &[&str]) -> Option<Refusal> {
     let plain = WorkerSettings::default();
+    let (call, of_call) = match worker.call {
+        WaitCall::Plain => ("call", name),
+        WaitCall::Ppoll => ("call = \"ppoll\"", "poll"),
+        WaitCall::Pselect6 => ("call = \"pselect6\"", "select"),
+        WaitCall::EpollPwait2 => ("call = \"epoll_pwait2\"", "epoll"),
+    };
     let set = [
-        ("instance", worker.instance != plain.instance),
-        ("trigger", worker.trigger != plain.trigger),
-        ("oneshot", worker.oneshot),
-        ("exclusive", worker.exclusive),
-        ("interest", !worker.interest.is_empty()),
-        ("modify", worker.modify),
-        ("maxevents", worker.maxevents != plain.maxevents),
-        ("readd_every", worker.readd_every != 0),
+        ("instance", "epoll", worker.instance != plain.instance),
+        ("trigger", "epoll", worker.trigger != plain.trigger),
+        ("oneshot", "epoll", worker.oneshot),
+        ("exclusive", "epoll", worker.exclusive),
+        ("interest", "epoll", !worker.interest.is_empty()),
+        ("modify", "epoll", worker.modify),
+        ("maxevents", "epoll", worker.maxevents != plain.maxevents),
+        ("readd_every", "epoll", worker.readd_every != 0),
+        (call, of_call, of_call != name),
+        ("ring", "uring", worker.ring != plain.ring),
+        ("ring_setup", "uring", worker.ring_setup != plain.ring_setup),
+        ("owner", "sigio", worker.owner != plain.owner),
+        ("lock", "accept-lock", worker.lock != plain.lock),
     ];
-    let (key, _) = set.into_iter().find(|(_, set)| *set)?;
+    let (key, of, _) = set.into_iter().find(|(key, _, set)| *set && !own.contains(key))?;
     Some(Refusal {
-        reason: format!("{key} is a setting of epoll; {name} has none (use kind = \"epoll\")"),
+        reason: format!("{key} is a setting of {of}; {name} has none (use kind = \"{of}\")"),
         forcible: false,
     })
+}
+
+/// The settings of epoll that its own `foreign` leaves alone.
+const EPOLL_KEYS: &[&str] =
+    &["instance", "trigger", "oneshot", "exclusive", "interest", "modify", "maxevents", "readd_every"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experiment::settings::{RingOwner, RingSetup, SignalOwner};
+
+    #[track_caller]
+    fn check(kind: &str, change: impl Fn(&mut WorkerSettings), want: Option<&str>) {
+        let mut worker = WorkerSettings { wait: kind.into(), ..WorkerSettings::default() };
+        change(&mut worker);
+        let mut cell = Settings { worker: worker.clone(), ..Settings::default() };
+        cell.placement = "threads".parse().unwrap();
+        let found = find(kind).unwrap().refuse(&worker, &cell).map(|refusal| refusal.reason);
+        match want {
+            None => assert_eq!(found, None),
+            Some(want) => assert!(found.as_ref().is_some_and(|f| f.contains(want)), "{found:?}"),
+        }
+    }
+
+    #[test]
+    fn a_setting_of_another_wait_is_refused_with_its_owner() {
+        check("poll", |w| w.call = WaitCall::Ppoll, None);
+        check("poll", |w| w.call = WaitCall::Pselect6, Some("call = \"pselect6\" is a setting of select"));
+        check("epoll", |w| w.call = WaitCall::EpollPwait2, None);
+        check("epoll", |w| w.owner = SignalOwner::Thread, Some("owner is a setting of sigio"));
+        check("block", |w| w.ring = RingOwner::Shared, Some("ring is a setting of uring"));
+        check("sigio", |w| w.owner = SignalOwner::Thread, None);
+        check(
+            "sigio",
+            |w| w.trigger = crate::experiment::settings::Trigger::Edge,
+            Some("trigger is a setting of epoll"),
+        );
+        check("uring", |w| w.exclusive = true, Some("exclusive is a setting of epoll"));
+        check("uring-poll", |w| w.exclusive = true, None);
+        check("uring-poll", |w| w.oneshot = true, Some("oneshot is a setting of epoll"));
+        check("uring", |w| w.ring_setup = RingSetup::SingleIssuer, None);
+        let both = |w: &mut WorkerSettings| {
+            w.ring = RingOwner::Shared;
+            w.ring_setup = RingSetup::SingleIssuer;
+        };
+        check("uring", both, Some("EEXIST"));
+    }
 }

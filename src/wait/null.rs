@@ -3,7 +3,7 @@
 //! It exists so that the command line, the verdicts and every report can be
 //! tested anywhere. `cell::scripted` writes the observation; nobody sleeps here.
 
-use super::{Wait, only_for_epoll};
+use super::{Demand, Wait, only_for_epoll};
 use crate::cell::contract::{Refusal, SetupError, SharedWait, Sleeper, Source};
 use crate::experiment::Settings;
 use crate::experiment::settings::WorkerSettings;
@@ -18,6 +18,10 @@ impl Wait for Null {
 
     fn about(&self) -> &'static str {
         "no kernel: made-up facts, to test reports (the settings null_*)"
+    }
+
+    fn demand(&self) -> Demand {
+        Demand::Nothing
     }
 
     fn refuse(&self, worker: &WorkerSettings, cell: &Settings) -> Option<Refusal> {

@@ -1,4 +1,4 @@
-//! poll(2) without a limit, then a claim that does not block.
+//! poll(2) or ppoll(2) without a limit, then a claim that does not block.
 //!
 //! The loop: poll all objects; each is registered by `__pollwait` with a plain
 //! `add_wait_queue`, so an event wakes every poller (`pollwake`). A loser polls
@@ -10,7 +10,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use super::{Wait, only_for_epoll};
 use crate::cell::contract::{Asleep, Call, During, Refusal, SetupError, SharedWait, Sleeper, Source, Woken};
 use crate::experiment::Settings;
-use crate::experiment::settings::WorkerSettings;
+use crate::experiment::settings::{WaitCall, WorkerSettings};
 use crate::sys::pollset::PollSet;
 
 /// poll(2).
@@ -31,11 +31,11 @@ impl Wait for Poll {
 
     fn open(
         &self,
-        _: &WorkerSettings,
+        worker: &WorkerSettings,
         _: &SharedWait,
         sources: &[Box<dyn Source>],
     ) -> Result<Box<dyn Sleeper>, SetupError> {
-        Ok(Box::new(Polling { set: PollSet::new(watched(sources)?) }))
+        Ok(Box::new(Polling { set: PollSet::new(watched(sources)?), ppoll: worker.call == WaitCall::Ppoll }))
     }
 }
 
@@ -54,11 +54,13 @@ pub(super) fn watched(sources: &[Box<dyn Source>]) -> Result<Vec<OwnedFd>, Setup
 
 struct Polling {
     set: PollSet,
+    ppoll: bool,
 }
 
 impl Sleeper for Polling {
     fn wait(&mut self, _: &mut [Box<dyn Source>], ready: &mut Vec<usize>) -> Woken {
-        match self.set.wait(ready) {
+        let woken = if self.ppoll { self.set.wait_by_ppoll(ready) } else { self.set.wait(ready) };
+        match woken {
             Ok(()) => Woken::Ready,
             Err(errno) => Woken::Failed(errno),
         }
@@ -66,12 +68,12 @@ impl Sleeper for Polling {
 
     fn asleep(&self, _: &[Box<dyn Source>]) -> Asleep {
         let calls = [
+            libc::SYS_ppoll,
             #[cfg(target_arch = "x86_64")]
             libc::SYS_poll,
-            libc::SYS_ppoll,
         ];
         // The first argument is the address of the list.
-        Asleep::at(&calls, None)
+        Asleep::at(if self.ppoll { &calls[..1] } else { &calls }, None)
     }
 }
 

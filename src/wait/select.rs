@@ -1,4 +1,4 @@
-//! select(2) without a limit, then a claim that does not block.
+//! select(2) or pselect(2) without a limit, then a claim that does not block.
 //!
 //! The loop: select on a fresh set; registered and woken like poll (fs/select.c,
 //! `do_select`). Must refuse a descriptor that does not fit an fd_set: the C
@@ -7,13 +7,13 @@
 use std::os::fd::{AsFd, OwnedFd};
 
 use nix::errno::Errno;
-use nix::sys::select::{FD_SETSIZE, FdSet};
+use nix::sys::select::{FD_SETSIZE, FdSet, pselect, select};
 
 use super::poll::{above_all, watched};
 use super::{Wait, only_for_epoll};
 use crate::cell::contract::{Asleep, Call, Refusal, SetupError, SharedWait, Sleeper, Source, Woken};
 use crate::experiment::Settings;
-use crate::experiment::settings::WorkerSettings;
+use crate::experiment::settings::{WaitCall, WorkerSettings};
 
 /// select(2).
 pub struct Select;
@@ -33,7 +33,7 @@ impl Wait for Select {
 
     fn open(
         &self,
-        _: &WorkerSettings,
+        worker: &WorkerSettings,
         _: &SharedWait,
         sources: &[Box<dyn Source>],
     ) -> Result<Box<dyn Sleeper>, SetupError> {
@@ -42,13 +42,14 @@ impl Wait for Select {
         if above as usize > FD_SETSIZE {
             return Err(SetupError { call: Call::Select, errno: Errno::EINVAL });
         }
-        Ok(Box::new(Selecting { fds, above }))
+        Ok(Box::new(Selecting { fds, above, pselect: worker.call == WaitCall::Pselect6 }))
     }
 }
 
 struct Selecting {
     fds: Vec<OwnedFd>,
     above: i32,
+    pselect: bool,
 }
 
 impl Sleeper for Selecting {
@@ -57,7 +58,11 @@ impl Sleeper for Selecting {
         for fd in &self.fds {
             set.insert(fd.as_fd());
         }
-        match nix::sys::select::select(self.above, &mut set, None, None, None) {
+        let woken = match self.pselect {
+            true => pselect(self.above, &mut set, None, None, None, None),
+            false => select(self.above, &mut set, None, None, None),
+        };
+        match woken {
             Ok(_) => {
                 let hits = self.fds.iter().enumerate().filter(|(_, fd)| set.contains(fd.as_fd()));
                 ready.extend(hits.map(|(i, _)| i));
@@ -69,10 +74,10 @@ impl Sleeper for Selecting {
 
     fn asleep(&self, _: &[Box<dyn Source>]) -> Asleep {
         let calls = [
+            libc::SYS_pselect6,
             #[cfg(target_arch = "x86_64")]
             libc::SYS_select,
-            libc::SYS_pselect6,
         ];
-        Asleep::at(&calls, u64::try_from(self.above).ok())
+        Asleep::at(if self.pselect { &calls[..1] } else { &calls }, u64::try_from(self.above).ok())
     }
 }
