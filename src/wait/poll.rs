@@ -8,7 +8,7 @@
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use super::{Wait, only_for_epoll};
-use crate::cell::contract::{Asleep, Call, During, Refusal, SetupError, SharedWait, Sleeper, Source, Woken};
+use crate::cell::contract::{Asleep, Call, During, Interest, Refusal, SetupError, SharedWait, Sleeper, Source, Woken};
 use crate::experiment::Settings;
 use crate::experiment::settings::WorkerSettings;
 use crate::sys::pollset::PollSet;
@@ -35,7 +35,11 @@ impl Wait for Poll {
         _: &SharedWait,
         sources: &[Box<dyn Source>],
     ) -> Result<Box<dyn Sleeper>, SetupError> {
-        Ok(Box::new(Polling { set: PollSet::new(watched(sources)?) }))
+        let events = sources.iter().map(|source| match source.interest() {
+            Interest::Readable => libc::POLLIN,
+            Interest::Writable => libc::POLLOUT,
+        });
+        Ok(Box::new(Polling { set: PollSet::new(watched(sources)?.into_iter().zip(events).collect()) }))
     }
 }
 
