@@ -50,8 +50,11 @@ impl Object for Watch {
         flags.set(InitFlags::IN_NONBLOCK, !block);
         open_each(settings, |number| {
             let watcher = Arc::new(Inotify::init(flags).during(Call::Inotify)?);
-            let mut file = File::from(memfd_create("herd", MFdFlags::MFD_CLOEXEC).during(Call::Memfd)?);
-            let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+            let memory = memfd_create("herd", MFdFlags::MFD_CLOEXEC).during(Call::Memfd)?;
+            let path = format!("/proc/self/fd/{}", memory.as_raw_fd());
+            // Opened again by its path: newer kernels tell nobody of what is done
+            // through the descriptor of a file that never had one (FMODE_NONOTIFY).
+            let mut file = File::options().write(true).open(&path).during(Call::Memfd)?;
             let changes = AddWatchFlags::IN_MODIFY | AddWatchFlags::IN_ATTRIB;
             watcher.add_watch(path.as_str(), changes).during(Call::Inotify)?;
             let mut writes = false;
