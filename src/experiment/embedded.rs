@@ -35,6 +35,10 @@ embed![
     "18-uniform-hash.toml",
     "19-shared-group.toml",
     "20-oneshot-forgotten.toml",
+    "21-udp.toml",
+    "22-pipe-vs-eventfd.toml",
+    "23-poll-undoes-the-fix.toml",
+    "24-full-pipe.toml",
 ];
 
 /// Parses the embedded experiment of that name.
