@@ -39,6 +39,7 @@ embed![
     "22-pipe-vs-eventfd.toml",
     "23-poll-undoes-the-fix.toml",
     "24-full-pipe.toml",
+    "25-queue-answers.toml",
 ];
 
 /// Parses the embedded experiment of that name.
