@@ -78,6 +78,7 @@ pub struct SetupError {
 /// What to do about it, where that is known.
 fn way_out(call: Call, errno: Errno) -> &'static str {
     match (call, errno) {
+        (Call::Setsockopt, Errno::ENOBUFS) => " (the socket buffer stays too small; raise net.core.rmem_max)",
         (Call::Connect, Errno::ENETUNREACH | Errno::EADDRNOTAVAIL) => " (is loopback up? ip link set lo up)",
         _ => "",
     }
@@ -184,10 +185,24 @@ impl<T> During<T> for std::io::Result<T> {
     }
 }
 
+/// What a worker asks poll, select or epoll for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interest {
+    /// POLLIN, EPOLLIN.
+    Readable,
+    /// POLLOUT, EPOLLOUT.
+    Writable,
+}
+
 /// One object as one worker holds it.
 pub trait Source {
     /// `None` for objects without a descriptor, which only `block` can wait on.
     fn descriptor(&self) -> Option<BorrowedFd<'_>>;
+
+    /// What to watch the descriptor for.
+    fn interest(&self) -> Interest {
+        Interest::Readable
+    }
 
     /// Takes one piece of work. Sleeps if the object was opened to block,
     /// otherwise EAGAIN when there is none. errno is data: nothing is retried.

@@ -3,7 +3,16 @@
 use crate::cell::contract::{Opened, SetupError};
 use crate::experiment::Settings;
 
+mod eventfd;
+mod inotify;
+mod mq;
+mod pipe;
+mod signalfd;
+mod socketpair;
 mod tcp;
+mod timerfd;
+mod two_ends;
+mod udp;
 mod unix;
 
 /// A kind of object.
@@ -74,7 +83,23 @@ pub trait Object: Sync {
 }
 
 /// Every object, in the order of `herd list`.
-pub const LIST: &[&dyn Object] = &[&tcp::V4, &tcp::V6, &unix::PATH, &unix::ABSTRACT];
+pub const LIST: &[&dyn Object] = &[
+    &tcp::V4,
+    &tcp::V6,
+    &unix::PATH,
+    &unix::ABSTRACT,
+    &udp::V4,
+    &udp::V6,
+    &socketpair::DATAGRAM,
+    &socketpair::STREAM,
+    &pipe::PIPE,
+    &pipe::FIFO,
+    &eventfd::Event,
+    &timerfd::Timer,
+    &signalfd::Signals,
+    &inotify::Watch,
+    &mq::Queue,
+];
 
 /// The mode that `settings` ask for.
 pub fn mode<'a>(object: &dyn Object, settings: &'a Settings) -> &'a str {

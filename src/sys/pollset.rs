@@ -4,7 +4,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 
 use nix::errno::Errno;
 
-/// Descriptors to poll for input.
+/// Descriptors to poll.
 pub struct PollSet {
     /// Keeps the descriptors of `entries` open.
     _owned: Vec<OwnedFd>,
@@ -12,9 +12,11 @@ pub struct PollSet {
 }
 
 impl PollSet {
-    pub fn new(owned: Vec<OwnedFd>) -> PollSet {
-        let entries = owned.iter().map(|fd| libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 });
-        PollSet { entries: entries.collect(), _owned: owned }
+    /// Each descriptor with the events to ask for, such as POLLIN.
+    pub fn new(watched: Vec<(OwnedFd, libc::c_short)>) -> PollSet {
+        let entries =
+            watched.iter().map(|(fd, events)| libc::pollfd { fd: fd.as_raw_fd(), events: *events, revents: 0 });
+        PollSet { entries: entries.collect(), _owned: watched.into_iter().map(|(fd, _)| fd).collect() }
     }
 
     /// Sleeps without a limit until one is ready; appends the numbers of all

@@ -1,4 +1,5 @@
-//! accept4 with the peer's port, in one system call and without allocation.
+//! accept4 with the peer's port, in one system call and without allocation; and
+//! giving up a port that others hold a descriptor of.
 //!
 //! The port tells which event a connection belongs to, so that latencies stay
 //! right when several are in flight.
@@ -11,6 +12,18 @@ use nix::errno::Errno;
 pub fn peer_port(connection: BorrowedFd<'_>) -> u32 {
     let address = socket2::SockRef::from(&connection).peer_addr().ok();
     u32::from(address.and_then(|a| a.as_socket()).map_or(0, |a| a.port()))
+}
+
+/// Takes the address from a datagram socket whose port the kernel chose, whoever
+/// else has a descriptor of it (connect(2): AF_UNSPEC dissolves the association;
+/// net/ipv4/udp.c, `__udp_disconnect` unhashes what was not bound to a port by name).
+pub fn unbind(socket: BorrowedFd<'_>) -> Result<(), Errno> {
+    // SAFETY: all zeroes is a valid sockaddr of family AF_UNSPEC.
+    let nowhere: libc::sockaddr = unsafe { std::mem::zeroed() };
+    let len = size_of::<libc::sockaddr>() as libc::socklen_t;
+    // SAFETY: the address is live, and len is its size.
+    let result = unsafe { libc::connect(socket.as_raw_fd(), &raw const nowhere, len) };
+    Errno::result(result).map(drop)
 }
 
 /// Takes one connection off `listener`.

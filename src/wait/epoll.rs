@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use nix::sys::epoll::{Epoll as Instance, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
 use super::{EPOLL_KEYS, Wait, foreign};
-use crate::cell::contract::{Asleep, Call, During, Refusal, SetupError, SharedWait, Sleeper, Source, Woken};
+use crate::cell::contract::{Asleep, Call, During, Interest, Refusal, SetupError, SharedWait, Sleeper, Source, Woken};
 use crate::experiment::Settings;
 use crate::experiment::settings::{Instance as Whose, Sharing, Trigger, WaitCall, WorkerSettings};
 use crate::sys::epoll::pwait2;
@@ -19,9 +19,9 @@ use crate::sys::epoll::pwait2;
 /// epoll(7).
 pub struct Epoll;
 
-/// The flags a registration is made with.
+/// The flags a registration is made with, besides what the source is watched for.
 fn flags(worker: &WorkerSettings) -> EpollFlags {
-    let mut flags = EpollFlags::EPOLLIN;
+    let mut flags = EpollFlags::empty();
     flags.set(EpollFlags::EPOLLET, worker.trigger == Trigger::Edge);
     flags.set(EpollFlags::EPOLLONESHOT, worker.oneshot);
     flags.set(EpollFlags::EPOLLEXCLUSIVE, worker.exclusive);
@@ -35,21 +35,33 @@ fn flags(worker: &WorkerSettings) -> EpollFlags {
     flags
 }
 
+fn of_source(source: &dyn Source, flags: EpollFlags) -> EpollFlags {
+    match source.interest() {
+        Interest::Readable => flags | EpollFlags::EPOLLIN,
+        Interest::Writable => flags | EpollFlags::EPOLLOUT,
+    }
+}
+
+/// An instance is readable when it has something, whatever it watches for.
+fn of_inner(flags: EpollFlags) -> EpollFlags {
+    flags | EpollFlags::EPOLLIN
+}
+
 fn create() -> Result<Instance, SetupError> {
     Instance::new(EpollCreateFlags::EPOLL_CLOEXEC).during(Call::EpollCreate)
 }
 
 fn add_all(instance: &Instance, sources: &[Box<dyn Source>], flags: EpollFlags) -> Result<(), SetupError> {
     for (i, source) in sources.iter().enumerate() {
-        let fd = descriptor(source.as_ref());
-        instance.add(fd, EpollEvent::new(flags, i as u64)).during(Call::EpollAdd)?;
+        let event = EpollEvent::new(of_source(source.as_ref(), flags), i as u64);
+        instance.add(descriptor(source.as_ref()), event).during(Call::EpollAdd)?;
     }
     Ok(())
 }
 
 fn modify_all(instance: &Instance, sources: &[Box<dyn Source>], flags: EpollFlags) -> Result<(), SetupError> {
     for (i, source) in sources.iter().enumerate() {
-        let mut event = EpollEvent::new(flags, i as u64);
+        let mut event = EpollEvent::new(of_source(source.as_ref(), flags), i as u64);
         instance.modify(descriptor(source.as_ref()), &mut event).during(Call::EpollModify)?;
     }
     Ok(())
@@ -119,7 +131,7 @@ impl Wait for Epoll {
             Whose::Private => return Ok(SharedWait::default()),
             Whose::Shared => flags(worker),
             // The trigger under test is that of the outer instance.
-            Whose::Nested => EpollFlags::EPOLLIN,
+            Whose::Nested => EpollFlags::empty(),
         };
         let instance = create()?;
         add_all(&instance, sources, inner_flags)?;
@@ -146,7 +158,7 @@ impl Wait for Epoll {
             Whose::Shared => (Instance(common()?), None),
             Whose::Nested => {
                 let (outer, inner) = (create()?, common()?);
-                outer.add(inner.as_fd(), EpollEvent::new(flags, 0)).during(Call::EpollAdd)?;
+                outer.add(inner.as_fd(), EpollEvent::new(of_inner(flags), 0)).during(Call::EpollAdd)?;
                 (outer, Some(inner))
             }
         };
@@ -198,7 +210,7 @@ impl Sleeper for Waiting {
         if self.rearm {
             match &self.inner {
                 Some(inner) => {
-                    let mut event = EpollEvent::new(self.flags, 0);
+                    let mut event = EpollEvent::new(of_inner(self.flags), 0);
                     self.instance.modify(inner.as_fd(), &mut event).during(Call::EpollModify)?;
                 }
                 None => modify_all(&self.instance, sources, self.flags)?,

@@ -8,7 +8,7 @@
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use super::{Wait, only_for_epoll};
-use crate::cell::contract::{Asleep, Call, During, Refusal, SetupError, SharedWait, Sleeper, Source, Woken};
+use crate::cell::contract::{Asleep, Call, During, Interest, Refusal, SetupError, SharedWait, Sleeper, Source, Woken};
 use crate::experiment::Settings;
 use crate::experiment::settings::{WaitCall, WorkerSettings};
 use crate::sys::pollset::PollSet;
@@ -35,8 +35,18 @@ impl Wait for Poll {
         _: &SharedWait,
         sources: &[Box<dyn Source>],
     ) -> Result<Box<dyn Sleeper>, SetupError> {
-        Ok(Box::new(Polling { set: PollSet::new(watched(sources)?), ppoll: worker.call == WaitCall::Ppoll }))
+        let set = set_of(sources)?;
+        Ok(Box::new(Polling { set, ppoll: worker.call == WaitCall::Ppoll }))
     }
+}
+
+/// What to wait for, on a duplicate of each descriptor.
+pub(super) fn set_of(sources: &[Box<dyn Source>]) -> Result<PollSet, SetupError> {
+    let events = sources.iter().map(|source| match source.interest() {
+        Interest::Readable => libc::POLLIN,
+        Interest::Writable => libc::POLLOUT,
+    });
+    Ok(PollSet::new(watched(sources)?.into_iter().zip(events).collect()))
 }
 
 /// A duplicate of each descriptor, so that the wait owns what it sleeps on.

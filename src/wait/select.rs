@@ -11,7 +11,7 @@ use nix::sys::select::{FD_SETSIZE, FdSet, pselect, select};
 
 use super::poll::{above_all, watched};
 use super::{Wait, only_for_epoll};
-use crate::cell::contract::{Asleep, Call, Refusal, SetupError, SharedWait, Sleeper, Source, Woken};
+use crate::cell::contract::{Asleep, Call, Interest, Refusal, SetupError, SharedWait, Sleeper, Source, Woken};
 use crate::experiment::Settings;
 use crate::experiment::settings::{WaitCall, WorkerSettings};
 
@@ -42,29 +42,35 @@ impl Wait for Select {
         if above as usize > FD_SETSIZE {
             return Err(SetupError { call: Call::Select, errno: Errno::EINVAL });
         }
+        let interest = sources.iter().map(|source| source.interest());
+        let fds = fds.into_iter().zip(interest).collect();
         Ok(Box::new(Selecting { fds, above, pselect: worker.call == WaitCall::Pselect6 }))
     }
 }
 
 struct Selecting {
-    fds: Vec<OwnedFd>,
+    fds: Vec<(OwnedFd, Interest)>,
     above: i32,
     pselect: bool,
 }
 
 impl Sleeper for Selecting {
     fn wait(&mut self, _: &mut [Box<dyn Source>], ready: &mut Vec<usize>) -> Woken {
-        let mut set = FdSet::new();
-        for fd in &self.fds {
-            set.insert(fd.as_fd());
+        let (mut readable, mut writable) = (FdSet::new(), FdSet::new());
+        for (fd, interest) in &self.fds {
+            match interest {
+                Interest::Readable => readable.insert(fd.as_fd()),
+                Interest::Writable => writable.insert(fd.as_fd()),
+            }
         }
         let woken = match self.pselect {
-            true => pselect(self.above, &mut set, None, None, None, None),
-            false => select(self.above, &mut set, None, None, None),
+            true => pselect(self.above, &mut readable, &mut writable, None, None, None),
+            false => select(self.above, &mut readable, &mut writable, None, None),
         };
         match woken {
             Ok(_) => {
-                let hits = self.fds.iter().enumerate().filter(|(_, fd)| set.contains(fd.as_fd()));
+                let hit = |fd: &OwnedFd| readable.contains(fd.as_fd()) || writable.contains(fd.as_fd());
+                let hits = self.fds.iter().enumerate().filter(|(_, (fd, _))| hit(fd));
                 ready.extend(hits.map(|(i, _)| i));
                 Woken::Ready
             }

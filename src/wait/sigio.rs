@@ -7,7 +7,7 @@
 //! process is signalled: a herd that user space sees. Each is queued a signal per
 //! event, also of events that others have taken by now.
 
-use super::poll::watched;
+use super::poll::set_of;
 use super::{Demand, Wait, foreign};
 use crate::cell::contract::{Asleep, Call, During, Refusal, SetupError, SharedWait, Sleeper, Source, Woken};
 use crate::experiment::Settings;
@@ -62,7 +62,7 @@ impl Wait for Sigio {
             sigio::arm(fd, owner).during(Call::Sigio)?;
             descriptors.push(std::os::fd::AsRawFd::as_raw_fd(&fd));
         }
-        Ok(Box::new(Waiting { descriptors, set: PollSet::new(watched(sources)?), overflown: false }))
+        Ok(Box::new(Waiting { descriptors, set: set_of(sources)?, overflown: false }))
     }
 }
 

@@ -15,7 +15,7 @@ use nix::errno::Errno;
 use super::poll::watched;
 use super::{Demand, Wait, foreign};
 use crate::cell::contract::{
-    Asleep, Call, Claim, During, Refusal, Request, SetupError, SharedWait, Sleeper, Source, Woken,
+    Asleep, Call, Claim, During, Interest, Refusal, Request, SetupError, SharedWait, Sleeper, Source, Woken,
 };
 use crate::experiment::Settings;
 use crate::experiment::settings::{Accept, RingOwner, RingSetup, Sharing, WorkerSettings};
@@ -135,7 +135,7 @@ impl Wait for Uring {
             for (mark, fd) in watched(sources)?.into_iter().enumerate() {
                 let operation = match (self.how, sources[mark].request()) {
                     (How::Multishot, _) => Operation::AcceptMany,
-                    (How::Poll, _) => Operation::Poll(mask(worker)),
+                    (How::Poll, _) => Operation::Poll(mask(worker, sources[mark].interest())),
                     (How::Single, Some(Request::Read(most))) => {
                         longest = longest.max(most as usize);
                         Operation::Read(most)
@@ -158,9 +158,13 @@ impl Wait for Uring {
     }
 }
 
-fn mask(worker: &WorkerSettings) -> u32 {
+fn mask(worker: &WorkerSettings, interest: Interest) -> u32 {
     let exclusive = if worker.exclusive { libc::EPOLLEXCLUSIVE } else { 0 };
-    (libc::EPOLLIN | exclusive) as u32
+    let events = match interest {
+        Interest::Readable => libc::EPOLLIN,
+        Interest::Writable => libc::EPOLLOUT,
+    };
+    (events | exclusive) as u32
 }
 
 struct Waiting {
