@@ -13,6 +13,7 @@ pub mod keys;
 mod placement;
 mod reader;
 pub mod settings;
+mod special;
 
 pub use cells::Cell;
 pub use error::ExperimentError;

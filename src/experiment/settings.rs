@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 pub use super::placement::{Placement, PlacementKind};
+use super::special::is_default;
+pub use super::special::{RingOwner, RingSetup, SignalOwner, WaitCall};
 
 /// How workers get at the object.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,52 +120,6 @@ pub enum Trigger {
     Edge,
 }
 
-/// The system call of poll, select and epoll.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum WaitCall {
-    /// What the C library makes of poll(), select() and epoll_wait().
-    #[default]
-    Plain,
-    Ppoll,
-    Pselect6,
-    EpollPwait2,
-}
-
-/// Whose io_uring a worker waits on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum RingOwner {
-    /// Each worker has its own.
-    #[default]
-    Private,
-    /// One for all threads of the process.
-    Shared,
-}
-
-/// How an io_uring is made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum RingSetup {
-    #[default]
-    Plain,
-    /// IORING_SETUP_SINGLE_ISSUER.
-    SingleIssuer,
-    /// The same with IORING_SETUP_DEFER_TASKRUN.
-    DeferTaskrun,
-}
-
-/// Whom the signals of the `sigio` wait are for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum SignalOwner {
-    /// Every worker process.
-    #[default]
-    Group,
-    /// The worker that registered last.
-    Thread,
-}
-
 /// How much a worker takes after one return.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -218,11 +174,6 @@ pub struct WorkerSettings {
     pub before_claim_us: u64,
     pub after_claim_us: u64,
     pub busy: Busy,
-}
-
-/// Settings of single waits are left out of results that do not use them.
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
-    *value == T::default()
 }
 
 impl Default for WorkerSettings {
