@@ -143,6 +143,7 @@ calls! {
     Semget => "semget",
     Semop => "semop",
     Futex => "futex",
+    FutexAnswer => "futex (woke another number than slept)",
     Pthread => "a pthread call",
     Flock => "flock",
     Lock => "fcntl(F_SETLK)",

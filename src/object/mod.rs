@@ -3,6 +3,10 @@
 use crate::cell::contract::{Opened, SetupError};
 use crate::experiment::Settings;
 
+mod condvar;
+mod futex;
+mod lock;
+mod posix_sem;
 mod tcp;
 mod unix;
 
@@ -52,7 +56,20 @@ pub trait Object: Sync {
 }
 
 /// Every object, in the order of `herd list`.
-pub const LIST: &[&dyn Object] = &[&tcp::V4, &tcp::V6, &unix::PATH, &unix::ABSTRACT];
+pub const LIST: &[&dyn Object] = &[
+    &tcp::V4,
+    &tcp::V6,
+    &unix::PATH,
+    &unix::ABSTRACT,
+    &futex::Futex,
+    &condvar::Condvar,
+    &posix_sem::PosixSem,
+    &lock::MUTEX,
+    &lock::RWLOCK,
+    &lock::FLOCK,
+    &lock::POSIX_LOCK,
+    &lock::OFD_LOCK,
+];
 
 /// The mode that `settings` ask for.
 pub fn mode<'a>(object: &dyn Object, settings: &'a Settings) -> &'a str {
@@ -60,6 +77,24 @@ pub fn mode<'a>(object: &dyn Object, settings: &'a Settings) -> &'a str {
         ("", Some((first, _))) => first,
         (mode, _) => mode,
     }
+}
+
+/// Why a setting of listeners makes no sense for `object`, which is none and of
+/// which there is one for all workers.
+fn refuse_extras(object: &dyn Object, settings: &Settings) -> Option<String> {
+    let plain = Settings::default();
+    let name = object.name();
+    if settings.sharing != plain.sharing || settings.objects > 1 {
+        return Some(format!("there is one {name} for all workers; leave out objects and sharing"));
+    }
+    let set = [
+        ("group", settings.group),
+        ("opened_by", settings.opened_by != plain.opened_by),
+        ("port", settings.port != plain.port),
+        ("backlog", settings.backlog != plain.backlog),
+    ];
+    let (key, _) = set.into_iter().find(|(_, set)| *set)?;
+    Some(format!("{key} is a setting of listeners, which {name} is not; leave it out"))
 }
 
 /// Why `object` has no such mode, if so.
