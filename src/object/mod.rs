@@ -3,10 +3,13 @@
 use crate::cell::contract::{Opened, SetupError};
 use crate::experiment::Settings;
 
+mod child;
 mod condvar;
 mod futex;
 mod lock;
 mod posix_sem;
+mod sigwait;
+mod sysv;
 mod tcp;
 mod unix;
 
@@ -69,6 +72,11 @@ pub const LIST: &[&dyn Object] = &[
     &lock::FLOCK,
     &lock::POSIX_LOCK,
     &lock::OFD_LOCK,
+    &sysv::SEMAPHORE,
+    &sysv::QUEUE,
+    &sigwait::Sigwait,
+    &child::CHILD,
+    &child::PIDFD,
 ];
 
 /// The mode that `settings` ask for.
