@@ -127,8 +127,16 @@ impl Family {
         Ok(pid)
     }
 
-    fn slot_of(&self, pid: Pid) -> Option<usize> {
-        (0..self.living.len()).find(|index| self.slot(*index).load(Ordering::SeqCst) == pid.as_raw() as u64)
+    /// The slot of a child that was just reaped. In a burst it can have ended
+    /// before the thread that forked it has noted its pid, which takes no sleep.
+    fn slot_of(&self, pid: Pid) -> usize {
+        loop {
+            let all = 0..self.living.len();
+            if let Some(slot) = all.into_iter().find(|i| self.slot(*i).load(Ordering::SeqCst) == pid.as_raw() as u64) {
+                return slot;
+            }
+            let _ = nix::sched::sched_yield();
+        }
     }
 }
 
@@ -176,7 +184,7 @@ impl Source for Parent {
     fn claim(&mut self) -> Result<Claim, Errno> {
         let ended = waitpid(self.own.map(|(_, pid)| pid), Some(WaitPidFlag::empty()))?;
         let ended = ended.pid().ok_or(Errno::ECHILD)?;
-        let slot = self.family.slot_of(ended).ok_or(Errno::ECHILD)?;
+        let slot = self.family.slot_of(ended);
         let next = self.family.bear(slot)?;
         if let Some((_, pid)) = &mut self.own {
             *pid = next;
@@ -215,9 +223,11 @@ impl Source for Guardian {
 
     fn claim(&mut self) -> Result<Claim, Errno> {
         child::reap(self.pidfd.as_fd(), self.family.sleeps)?;
+        // Closing it would not do: children have the open file too, and while one
+        // of them lives it stays in the instance, ready for ever.
+        self.watched.as_ref().map_or(Ok(()), |instance| instance.delete(&self.pidfd))?;
         let next = child::pidfd(self.family.bear(self.index)?)?;
         watch(self.watched.as_ref(), &next)?;
-        // Closing the old one takes it out of the instance.
         self.pidfd = next;
         Ok(Claim { tag: 0 })
     }
