@@ -7,6 +7,10 @@
 //! wakes it blocks it again before it takes it, and `__set_task_blocked` then calls
 //! `retarget_shared_pending`, which wakes a second thread for the same signal.
 //!
+//! The second finds nothing and returns EINTR. sigwait(3) of glibc calls again
+//! without a word, so that its caller sees one return; sigwaitinfo(2) hands the
+//! EINTR on (musl calls again in both).
+//!
 //! The signal is one of those that queue, and carries the number of its event.
 
 use std::io;
@@ -15,12 +19,12 @@ use std::sync::Arc;
 
 use nix::errno::Errno;
 
-use super::{Object, refuse_extras};
+use super::{Object, mode, refuse_extras};
 use crate::cell::contract::{Asleep, Call, Claim, Door, During, Injector, Member, Opened, SetupError, Source};
 use crate::experiment::Settings;
 use crate::sys::signal;
 
-/// sigwaitinfo(2).
+/// sigwait(3) and sigwaitinfo(2).
 pub struct Sigwait;
 
 impl Object for Sigwait {
@@ -29,7 +33,14 @@ impl Object for Sigwait {
     }
 
     fn about(&self) -> &'static str {
-        "threads in sigwaitinfo(2); an event is a signal to their process"
+        "threads in sigwait(3); an event is a signal to their process"
+    }
+
+    fn modes(&self) -> &'static [(&'static str, &'static str)] {
+        &[
+            ("sigwait", "sigwait(3), which calls again when there was nothing"),
+            ("sigwaitinfo", "sigwaitinfo(2), which says EINTR when there was nothing"),
+        ]
     }
 
     fn has_descriptor(&self) -> bool {
@@ -47,27 +58,33 @@ impl Object for Sigwait {
         refuse_extras(self, settings)
     }
 
-    fn open(&self, _: &Settings, _block: bool) -> Result<Opened, SetupError> {
+    fn open(&self, settings: &Settings, _block: bool) -> Result<Opened, SetupError> {
         let number = signal::queueing();
         // Here, so that no thread of the workers' process ever lacks it.
         signal::block(number).during(Call::Sigmask)?;
-        Ok(Opened { injector: Box::new(Sender { number, pid: None, sent: 0 }), door: Arc::new(SignalDoor { number }) })
+        Ok(Opened {
+            injector: Box::new(Sender { number, pid: None, sent: 0 }),
+            door: Arc::new(SignalDoor { number, plain: mode(self, settings) == "sigwait" }),
+        })
     }
 }
 
 struct SignalDoor {
     number: i32,
+    /// sigwait(3), which cannot tell the event.
+    plain: bool,
 }
 
 impl Door for SignalDoor {
     fn sources(&self, _index: u32) -> Result<Vec<Box<dyn Source>>, SetupError> {
-        Ok(vec![Box::new(Waiter { number: self.number })])
+        Ok(vec![Box::new(Waiter { number: self.number, plain: self.plain })])
     }
 }
 
 /// The signal as one thread waits for it.
 struct Waiter {
     number: i32,
+    plain: bool,
 }
 
 impl Source for Waiter {
@@ -76,7 +93,8 @@ impl Source for Waiter {
     }
 
     fn claim(&mut self) -> Result<Claim, Errno> {
-        signal::take(self.number).map(|tag| Claim { tag })
+        let tag = if self.plain { signal::take_quietly(self.number).map(|()| 0) } else { signal::take(self.number) };
+        tag.map(|tag| Claim { tag })
     }
 
     fn asleep(&self) -> Asleep {

@@ -95,3 +95,12 @@ pub fn take(signal: i32) -> nix::Result<u32> {
         Ok(about.assume_init().si_value().sival_ptr.addr() as u32)
     }
 }
+
+/// The same by sigwait(3), which tells no number and no EINTR.
+pub fn take_quietly(signal: i32) -> nix::Result<()> {
+    let set = only(signal);
+    let mut came = 0;
+    // SAFETY: both outlive the call.
+    let result = unsafe { libc::sigwait(&raw const set, &raw mut came) };
+    if result == 0 { Ok(()) } else { Err(nix::errno::Errno::from_raw(result)) }
+}
