@@ -35,6 +35,13 @@ embed![
     "18-uniform-hash.toml",
     "19-shared-group.toml",
     "20-oneshot-forgotten.toml",
+    "30-futex.toml",
+    "31-condvar.toml",
+    "32-file-locks.toml",
+    "33-ipc.toml",
+    "34-children.toml",
+    "35-signals.toml",
+    "36-dead-holder.toml",
 ];
 
 /// Parses the embedded experiment of that name.

@@ -2,10 +2,10 @@
 //! signal.
 //!
 //! kernel/signal.c: `complete_signal` looks for one thread that does not block the
-//! signal and wakes that one, beginning with the one it found last time. A thread
-//! in sigwaitinfo(2) does not block it while it sleeps (`do_sigtimedwait`); as it
-//! wakes it blocks it again before it takes it, and `__set_task_blocked` then calls
-//! `retarget_shared_pending`, which wakes a second thread for the same signal.
+//! signal and wakes that one; the main thread is asked first, here worker 0. A
+//! thread in sigwaitinfo(2) does not block it while it sleeps (`do_sigtimedwait`);
+//! as it wakes it blocks it again before it takes it, and `__set_task_blocked` then
+//! calls `retarget_shared_pending`, which wakes a second thread for the same signal.
 //!
 //! The second finds nothing and returns EINTR. sigwait(3) of glibc calls again
 //! without a word, so that its caller sees one return; sigwaitinfo(2) hands the
