@@ -8,8 +8,8 @@ use std::sync::{Arc, OnceLock};
 
 use nix::errno::Errno;
 
+use crate::sys::accept_lock::SharedLock;
 use crate::sys::handover::Handover;
-use crate::sys::lock::SharedLock;
 use crate::sys::ring::Ring;
 
 /// One piece of work taken.
@@ -148,6 +148,7 @@ calls! {
     Semget => "semget",
     Semop => "semop",
     Futex => "futex",
+    FutexAnswer => "futex (woke another number than slept)",
     Pthread => "a pthread call",
     Flock => "flock",
     SemInit => "sem_init",

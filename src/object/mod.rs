@@ -3,12 +3,19 @@
 use crate::cell::contract::{Opened, SetupError};
 use crate::experiment::Settings;
 
+mod child;
+mod condvar;
 mod eventfd;
+mod futex;
 mod inotify;
+mod lock;
 mod mq;
 mod pipe;
+mod posix_sem;
 mod signalfd;
+mod sigwait;
 mod socketpair;
+mod sysv;
 mod tcp;
 mod timerfd;
 mod two_ends;
@@ -99,6 +106,19 @@ pub const LIST: &[&dyn Object] = &[
     &signalfd::Signals,
     &inotify::Watch,
     &mq::Queue,
+    &futex::Futex,
+    &condvar::Condvar,
+    &posix_sem::PosixSem,
+    &lock::MUTEX,
+    &lock::RWLOCK,
+    &lock::FLOCK,
+    &lock::POSIX_LOCK,
+    &lock::OFD_LOCK,
+    &sysv::SEMAPHORE,
+    &sysv::QUEUE,
+    &sigwait::Sigwait,
+    &child::CHILD,
+    &child::PIDFD,
 ];
 
 /// The mode that `settings` ask for.
@@ -107,6 +127,24 @@ pub fn mode<'a>(object: &dyn Object, settings: &'a Settings) -> &'a str {
         ("", Some((first, _))) => first,
         (mode, _) => mode,
     }
+}
+
+/// Why a setting of listeners makes no sense for `object`, which is none and of
+/// which there is one for all workers.
+fn refuse_extras(object: &dyn Object, settings: &Settings) -> Option<String> {
+    let plain = Settings::default();
+    let name = object.name();
+    if settings.sharing != plain.sharing || settings.objects > 1 {
+        return Some(format!("there is one {name} for all workers; leave out objects and sharing"));
+    }
+    let set = [
+        ("group", settings.group),
+        ("opened_by", settings.opened_by != plain.opened_by),
+        ("port", settings.port != plain.port),
+        ("backlog", settings.backlog != plain.backlog),
+    ];
+    let (key, _) = set.into_iter().find(|(_, set)| *set)?;
+    Some(format!("{key} is a setting of listeners, which {name} is not; leave it out"))
 }
 
 /// Why `object` has no such mode, if so.

@@ -6,12 +6,14 @@
 
 #![allow(unsafe_code)]
 
+pub mod accept_lock;
 pub mod boot;
 pub mod bpf;
 mod bpf_asm;
 mod bpf_call;
 mod bpf_error;
 mod bpf_programs;
+pub mod child;
 pub mod epoll;
 pub mod fork;
 pub mod futex;
@@ -20,6 +22,7 @@ pub mod lock;
 pub mod perf;
 pub mod pollset;
 pub mod probing;
+pub mod pthread;
 pub mod ring;
 pub mod shared;
 pub mod sigio;
@@ -27,4 +30,5 @@ pub mod signal;
 pub mod socket;
 pub mod spin;
 pub mod steering;
+pub mod sysv;
 mod tracepoint;

@@ -71,6 +71,47 @@ impl<const WORDS: usize> Drop for SharedRows<WORDS> {
     }
 }
 
+/// One zeroed value, shared with all later children. For what only the C library
+/// knows how to use: nobody but it ever reads or writes through the pointer.
+pub(super) struct SharedCell<T> {
+    base: NonNull<T>,
+}
+
+// SAFETY: the mapping is owned by this value until drop. The pointer is only
+// passed to functions that many threads and processes may call at once.
+unsafe impl<T> Send for SharedCell<T> {}
+// SAFETY: as above.
+unsafe impl<T> Sync for SharedCell<T> {}
+
+impl<T> SharedCell<T> {
+    pub(super) fn new() -> io::Result<Self> {
+        let bytes = NonZeroUsize::new(size_of::<T>()).ok_or(io::ErrorKind::InvalidInput)?;
+        // SAFETY: a fresh anonymous mapping at an address the kernel chooses
+        // aliases nothing; pages are aligned for any type of the C library.
+        let base = unsafe {
+            mmap_anonymous(
+                None,
+                bytes,
+                ProtFlags::PROT_READ | ProtFlags::PROT_WRITE,
+                MapFlags::MAP_SHARED | MapFlags::MAP_POPULATE,
+            )?
+        };
+        Ok(SharedCell { base: base.cast() })
+    }
+
+    pub(super) fn get(&self) -> *mut T {
+        self.base.as_ptr()
+    }
+}
+
+impl<T> Drop for SharedCell<T> {
+    fn drop(&mut self) {
+        // SAFETY: base and size are those of the mapping made in new, which
+        // nobody can reach any more.
+        let _ = unsafe { munmap(self.base.cast(), size_of::<T>()) };
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

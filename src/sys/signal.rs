@@ -51,3 +51,56 @@ pub fn ignore_sigpipe() -> io::Result<()> {
     unsafe { sigaction(Signal::SIGPIPE, &action)? };
     Ok(())
 }
+
+/// A signal of our own that queues: as many arrive as were sent.
+pub fn queueing() -> i32 {
+    // Not the first of them, which some programs send to their children.
+    libc::SIGRTMIN() + 3
+}
+
+/// The set of that one signal.
+fn only(signal: i32) -> libc::sigset_t {
+    let mut set = std::mem::MaybeUninit::uninit();
+    // SAFETY: emptied before it is used, which fills it.
+    unsafe {
+        libc::sigemptyset(set.as_mut_ptr());
+        libc::sigaddset(set.as_mut_ptr(), signal);
+        set.assume_init()
+    }
+}
+
+/// Blocks it in this thread, and in all that come from it.
+pub fn block(signal: i32) -> nix::Result<()> {
+    let set = only(signal);
+    // SAFETY: the set outlives the call; the old one is not asked for.
+    let result = unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut()) };
+    if result == 0 { Ok(()) } else { Err(nix::errno::Errno::from_raw(result)) }
+}
+
+/// Sends it to a whole process, with a number.
+pub fn send(pid: i32, signal: i32, number: u32) -> nix::Result<()> {
+    let value = libc::sigval { sival_ptr: std::ptr::without_provenance_mut(number as usize) };
+    // SAFETY: only numbers are passed; nobody takes the value for a pointer.
+    nix::errno::Errno::result(unsafe { libc::sigqueue(pid, signal, value) }).map(drop)
+}
+
+/// Sleeps until it comes; returns the number that came with it.
+pub fn take(signal: i32) -> nix::Result<u32> {
+    let set = only(signal);
+    let mut about = std::mem::MaybeUninit::<libc::siginfo_t>::zeroed();
+    // SAFETY: both outlive the call, which fills the second when it succeeds; all
+    // zeros are a siginfo_t too, and the value is read as the number it is.
+    unsafe {
+        nix::errno::Errno::result(libc::sigwaitinfo(&raw const set, about.as_mut_ptr()))?;
+        Ok(about.assume_init().si_value().sival_ptr.addr() as u32)
+    }
+}
+
+/// The same by sigwait(3), which tells no number and no EINTR.
+pub fn take_quietly(signal: i32) -> nix::Result<()> {
+    let set = only(signal);
+    let mut came = 0;
+    // SAFETY: both outlive the call.
+    let result = unsafe { libc::sigwait(&raw const set, &raw mut came) };
+    if result == 0 { Ok(()) } else { Err(nix::errno::Errno::from_raw(result)) }
+}

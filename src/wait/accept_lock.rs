@@ -14,7 +14,7 @@ use super::{Demand, Wait, one_shared_listener};
 use crate::cell::contract::{Asleep, Call, During, Refusal, SetupError, SharedWait, Sleeper, Source, Woken};
 use crate::experiment::Settings;
 use crate::experiment::settings::{Lock as Setting, WorkerSettings};
-use crate::sys::lock::{Kind, Lock, SharedLock};
+use crate::sys::accept_lock::{Kind, Lock, SharedLock};
 
 /// Lock, accept, unlock.
 pub struct AcceptLock;
