@@ -12,6 +12,7 @@ pub mod kernel;
 pub mod keys;
 mod reader;
 pub mod settings;
+pub mod shard;
 
 pub use cells::Cell;
 pub use error::ExperimentError;
