@@ -98,7 +98,26 @@ pub fn compare(old: &Group<'_>, new: &Group<'_>) -> Found {
         ));
     }
     order(old, new, &mut found);
+    refusal(old, new, &mut found);
     found
+}
+
+/// A call that one kernel refuses and the other does not, where no rule says more:
+/// each of the two may have its own.
+fn refusal(old: &Group<'_>, new: &Group<'_>, found: &mut Found) {
+    let errno = |group: &Group<'_>| {
+        let ends = group.measured().filter_map(|cell| Some(&cell.observation.as_ref()?.end));
+        let mut refused = ends.filter_map(|end| match end {
+            End::Refused { errno, call, .. } => Some(format!("{errno} from {call}")),
+            _ => None,
+        });
+        refused.next().unwrap_or_else(|| "no error".into())
+    };
+    let (old, new) = (errno(old), errno(new));
+    if found.changes.is_empty() && old != new {
+        let (expected, source) = (String::new(), String::new());
+        found.changes.push(Change { what: "error".into(), direction: Direction::Changed, old, new, expected, source });
+    }
 }
 
 /// Lost and left events, and whatever else fails a cell without a rule of its own.

@@ -41,9 +41,10 @@ impl<'a> Group<'a> {
         found
     }
 
-    /// Repetitions that were measured and judged.
+    /// Repetitions that were measured: judged, or without a rule for this kernel.
     pub fn measured(&self) -> impl Iterator<Item = &'a CellResult> {
-        self.all().filter(|cell| is_measured(cell.verdict))
+        let unjudged = |cell: &CellResult| cell.verdict == Verdict::Skip && cell.observation.is_some();
+        self.all().filter(move |cell| is_measured(cell.verdict) || unjudged(cell))
     }
 
     /// Of those, the ones that went through all their events.

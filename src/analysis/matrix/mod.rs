@@ -36,6 +36,9 @@ pub enum Value {
 pub struct Entry {
     pub value: Value,
     pub verdict: Verdict,
+    /// Whether it can be compared; a skipped cell is, if it ran and no rule is about
+    /// that kernel.
+    pub measured: bool,
     /// Numbers of the notes that explain how it differs from the one to the left.
     pub notes: Vec<usize>,
     /// What differs and no expectation explains.
@@ -281,9 +284,10 @@ fn row(cells: &Cells<'_>, columns: &[Column]) -> Row {
             continue;
         };
         let verdict = group.state();
-        let value = Value::of(group, verdict);
-        let mut entry = Entry { value, verdict, notes: Vec::new(), unexplained: Vec::new(), explained: Vec::new() };
-        if pairing::is_measured(verdict) {
+        let (value, measured) = (Value::of(group, verdict), group.measured().next().is_some());
+        let (notes, unexplained, explained) = Default::default();
+        let mut entry = Entry { value, verdict, measured, notes, unexplained, explained };
+        if measured {
             if let Some((old, of)) = left {
                 let changes = cell::compare(old, group).changes;
                 (entry.explained, entry.unexplained) = explain::explain(&changes, &rules, (old, of), (group, column));
@@ -305,7 +309,7 @@ fn numbered(columns: Vec<Column>, mut sections: Vec<Section>) -> Matrix {
             let name = format!("{}: {}{comma}{axes}", section.experiment, row.wait);
             let mut left = None;
             for (at, entry) in row.entries.iter_mut().enumerate() {
-                let Some(entry) = entry.as_mut().filter(|entry| pairing::is_measured(entry.verdict)) else { continue };
+                let Some(entry) = entry.as_mut().filter(|entry| entry.measured) else { continue };
                 for text in std::mem::take(&mut entry.explained) {
                     let number = notes.iter().position(|known| *known == text).unwrap_or_else(|| {
                         notes.push(text);

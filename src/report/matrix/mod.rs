@@ -128,9 +128,9 @@ fn text(entry: &Option<Entry>) -> String {
 
 /// The axes that made no difference, in one sentence.
 fn folded(section: &Section) -> Option<String> {
-    let alike = |(key, values): &(String, Vec<String>)| format!("{key} = {}", values.join(" and "));
+    let alike = |(key, values): &(String, Vec<String>)| format!("{key} = {}", values.join(", "));
     let alike: Vec<String> = section.folded.iter().map(alike).collect();
-    (!alike.is_empty()).then(|| format!("A row without its axis is the same for {}.", alike.join(", for ")))
+    (!alike.is_empty()).then(|| format!("Alike where a row does not name it: {}.", alike.join("; ")))
 }
 
 /// All that belongs below the table, under headings.
@@ -166,15 +166,21 @@ fn verdict(matrix: &Matrix) -> String {
     let rows = matrix.sections.iter().map(|section| section.rows.len()).sum();
     let count = |is: &dyn Fn(&Entry) -> bool| matrix.entries().filter(|entry| is(entry)).count();
     let mut parts = vec![plural(rows, "row"), plural(matrix.columns.len(), "kernel")];
+    let unexplained = count(&|entry| !entry.unexplained.is_empty());
     let explained = count(&|entry| !entry.notes.is_empty() && entry.unexplained.is_empty());
-    let changes =
-        [(explained, "explained change"), (count(&|entry| !entry.unexplained.is_empty()), "unexplained change")];
-    parts.extend(changes.iter().filter(|(count, _)| *count > 0).map(|(count, word)| plural(*count, word)));
-    for (verdict, word) in [(Verdict::Fail, "failed"), (Verdict::Invalid, "invalid"), (Verdict::Skip, "skipped")] {
-        match count(&|entry| entry.verdict == verdict) {
-            0 => {}
-            number => parts.push(format!("{number} {word}")),
-        }
+    let of =
+        |verdict: Verdict| count(&|entry| entry.verdict == verdict && (verdict != Verdict::Skip || !entry.measured));
+    let (failed, invalid, skipped) = (of(Verdict::Fail), of(Verdict::Invalid), of(Verdict::Skip));
+    let rest = [
+        (explained, "explained"),
+        (unexplained, "unexplained"),
+        (failed, "failed"),
+        (invalid, "invalid"),
+        (skipped, "skipped"),
+    ];
+    if explained + unexplained > 0 {
+        parts.push(plural(explained + unexplained, "change"));
     }
+    parts.extend(rest.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")));
     format!("{word}: {}", parts.join(", "))
 }

@@ -7,6 +7,7 @@ use std::ops::Range;
 use super::{SUBJECT, folded, heading, name, remarks, text, verdict};
 use crate::analysis::matrix::{Matrix, Section};
 use crate::report::comparison::lines;
+use crate::report::wrapped;
 
 /// Between two columns.
 const GAP: usize = " | ".len();
@@ -14,7 +15,7 @@ const GAP: usize = " | ".len();
 const HEADING: usize = 10;
 
 pub fn write(matrix: &Matrix, width: usize, out: &mut dyn Write) -> io::Result<()> {
-    lines(out, "", SUBJECT, width)?;
+    wrapped(SUBJECT, width).iter().try_for_each(|line| writeln!(out, "{line}"))?;
     let labels: Vec<&str> = matrix.columns.iter().map(|column| column.label.as_str()).collect();
     for section in &matrix.sections {
         writeln!(out)?;
@@ -26,7 +27,8 @@ pub fn write(matrix: &Matrix, width: usize, out: &mut dyn Write) -> io::Result<(
         writeln!(out, "\n{heading}:")?;
         texts.iter().try_for_each(|text| lines(out, "  ", text, width))?;
     }
-    writeln!(out, "\n{}", verdict(matrix))
+    writeln!(out)?;
+    lines(out, "", &verdict(matrix), width)
 }
 
 /// The rows of a section; a wait with several rows stands above them.
@@ -52,13 +54,17 @@ fn tables(section: &Section, labels: &[&str], width: usize, out: &mut dyn Write)
     let rows = rows(section);
     let length = |text: &str| text.chars().count();
     let first = rows.iter().map(|(name, _)| length(name)).max().unwrap_or(0).max("wait".len());
-    let widths: Vec<usize> = (0..labels.len())
-        .map(|at| {
+    let widths = |heading: usize| -> Vec<usize> {
+        let width = |(at, label): (usize, &&str)| {
             let entries = rows.iter().map(|(_, entries)| length(&entries[at])).max().unwrap_or(0);
-            let wide = entries.max(HEADING.min(length(labels[at])));
-            broken(labels[at], wide).iter().map(|line| length(line)).max().unwrap_or(0).max(entries)
-        })
-        .collect();
+            let pieces = broken(label, entries.max(heading.min(length(label))));
+            pieces.iter().map(|piece| length(piece)).max().unwrap_or(0).max(entries)
+        };
+        labels.iter().enumerate().map(width).collect()
+    };
+    // Headings are broken only where that saves a cut.
+    let whole = widths(usize::MAX);
+    let widths = if blocks(first, &whole, width).len() > 1 { widths(HEADING) } else { whole };
     for (number, block) in blocks(first, &widths, width).into_iter().enumerate() {
         if number > 0 {
             writeln!(out)?;
