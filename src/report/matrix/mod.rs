@@ -171,16 +171,11 @@ fn verdict(matrix: &Matrix) -> String {
     let of =
         |verdict: Verdict| count(&|entry| entry.verdict == verdict && (verdict != Verdict::Skip || !entry.measured));
     let (failed, invalid, skipped) = (of(Verdict::Fail), of(Verdict::Invalid), of(Verdict::Skip));
-    let rest = [
-        (explained, "explained"),
-        (unexplained, "unexplained"),
-        (failed, "failed"),
-        (invalid, "invalid"),
-        (skipped, "skipped"),
-    ];
     if explained + unexplained > 0 {
-        parts.push(plural(explained + unexplained, "change"));
+        let changes = plural(explained + unexplained, "change");
+        parts.push(format!("{changes} ({explained} explained, {unexplained} not)"));
     }
+    let rest = [(failed, "failed"), (invalid, "invalid"), (skipped, "skipped")];
     parts.extend(rest.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")));
     format!("{word}: {}", parts.join(", "))
 }
