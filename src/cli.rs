@@ -4,6 +4,7 @@ use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
 use crate::experiment::cells::Set;
+use crate::experiment::shard::Shard;
 use crate::report;
 
 /// See the thundering herd, and the kernel's fix, counted exactly.
@@ -57,6 +58,27 @@ pub enum Command {
     /// compared, 3 something is not measured any more.
     #[command(after_help = "Example:\n  herd compare old/herd-1764000000.json new/herd-1764086400.json")]
     Compare(CompareArgs),
+    /// Stored results of several kernels in one table, changes marked.
+    ///
+    /// Rows are experiments and waits, columns kernels, oldest first; each entry is
+    /// the median of the wakeups per event, with (min-max) where events differ. A
+    /// change against the kernel to the left has the number of a footnote where an
+    /// expectation has its kernel range begin or end between the two, else a `?`.
+    /// Exit code: 0 all as expected and every change explained, 1 a cell failed or
+    /// a change is unexplained, 2 the files cannot be used, 3 a cell could not be
+    /// measured, 4 all were skipped.
+    #[command(
+        after_help = "Examples:\n  herd matrix old/*.json new/*.json\n  herd matrix results/*.json --format html >kernels.html"
+    )]
+    Matrix(MatrixArgs),
+    /// Put the parts of a run together that --shard made.
+    ///
+    /// The result is that of one run: on stdout, or in a file. Exit code as of `herd
+    /// show`; 2 if the files are not the parts of one run.
+    #[command(
+        after_help = "Example:\n  herd run herd --shard 1/2 --output parts & herd run herd --shard 2/2 --output parts; wait\n  herd merge parts/*.json --output whole.json"
+    )]
+    Merge(MergeArgs),
     /// What this machine can do and measure, and what would disturb it.
     ///
     /// Tries every kernel feature, counts real events with every counting source,
@@ -132,6 +154,9 @@ pub struct MeasureArgs {
     /// Keep every round of every cell in the result.
     #[arg(long)]
     pub trace: bool,
+    /// Run only part I of N, counted from 1; `herd merge` puts the parts together.
+    #[arg(long, value_name = "I/N")]
+    pub shard: Option<Shard>,
 }
 
 #[derive(Debug, Args)]
@@ -200,6 +225,26 @@ pub struct CompareArgs {
 }
 
 #[derive(Debug, Args)]
+pub struct MatrixArgs {
+    /// Files that --output wrote; one or more for each kernel.
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// How to show it.
+    #[arg(long, short, default_value = report::matrix::names()[0], value_parser = report::matrix::names())]
+    pub format: String,
+}
+
+#[derive(Debug, Args)]
+pub struct MergeArgs {
+    /// The parts, files that --output wrote; all of one run, in any order.
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Write the result to this file, which must not exist, and the verdict to stdout.
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
 pub struct DoctorArgs {
     /// How to show it.
     #[arg(long, short, default_value = "table", value_parser = ["table", "json"])]
@@ -243,8 +288,9 @@ pub struct VmArgs {
     /// As `herd check`: every expectation as a test point, in each kernel.
     #[arg(long)]
     pub check: bool,
-    /// How to show it: by default a table for each kernel, KTAP with --check.
-    #[arg(long, short, value_parser = report::names())]
+    /// How to show it: table, markdown, csv or html for the table across kernels; any
+    /// format of `herd check` with --check, ktap by default.
+    #[arg(long, short)]
     pub format: Option<String>,
     /// How many kernels run at once.
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]

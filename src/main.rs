@@ -31,6 +31,8 @@ fn main() -> ExitCode {
         Some(Command::Explain(args)) => command::explain::run(&args),
         Some(Command::Show(args)) => command::show::run(&args),
         Some(Command::Compare(args)) => command::compare::run(&args),
+        Some(Command::Matrix(args)) => command::matrix::run(&args),
+        Some(Command::Merge(args)) => command::merge::run(&args),
         Some(Command::Doctor(args)) => command::doctor::run(&args),
         Some(Command::Timeline(args)) => command::timeline::run(&args),
         Some(Command::Vm(args)) => command::vm::run(&args),

@@ -145,6 +145,18 @@ pub struct Environment {
     pub started: String,
 }
 
+/// Which part of a run this is, and how the parts fit together.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ShardFacts {
+    /// Counted from 1.
+    pub number: u32,
+    pub of: u32,
+    /// The same in all parts of one run.
+    pub plan: String,
+    /// Where in the whole plan the cells of one repetition stand.
+    pub places: Vec<usize>,
+}
+
 /// One run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Results {
@@ -157,6 +169,9 @@ pub struct Results {
     /// Whether the run was cut short by a signal.
     #[serde(default)]
     pub interrupted: bool,
+    /// Absent from a whole run, and from parts that were merged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<ShardFacts>,
 }
 
 impl Results {

@@ -1,7 +1,7 @@
 //! The whole table of objects and waits: every pair runs and loses nothing, or
 //! says why it cannot be had. No pair is forgotten, since the lists are walked.
 
-use herd::command::matrix::{objects, pair};
+use herd::command::pairs::{objects, pair};
 use herd::results::{Results, Verdict};
 use herd::wait;
 use points::{file, herd, skipped};

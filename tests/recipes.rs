@@ -71,3 +71,79 @@ fn lava_gets_one_case_per_point() {
     let sets: Vec<&str> = said.out.lines().filter(|line| line.starts_with("lava-test-set ")).collect();
     assert_eq!(sets, ["lava-test-set start check", "lava-test-set stop"]);
 }
+
+/// The result of one run of the null experiment, and of the parts in `folder`.
+#[track_caller]
+fn merges(folder: &Path) {
+    let mut parts: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    parts.sort();
+    assert_eq!(parts.len(), 4, "{parts:?}");
+    let merged = said(Command::new(env!("CARGO_BIN_EXE_herd")).arg("merge").args(parts));
+    let found = herd::results::Results::parse("merged", &merged.out).unwrap_or_else(|e| panic!("{e}: {merged:#?}"));
+    assert_eq!((merged.code, found.cells.len()), (Some(1), 6), "{merged:#?}");
+}
+
+/// An empty folder for the parts of one recipe.
+fn fresh(name: &str) -> std::path::PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+/// The lines of a recipe from the one with `from` on that are indented like it.
+fn script(name: &str, from: &str) -> String {
+    let text = std::fs::read_to_string(recipe(name)).unwrap();
+    let lines: Vec<&str> = text.lines().skip_while(|line| !line.contains(from)).collect();
+    let indent = |line: &str| line.len() - line.trim_start().len();
+    let block = lines.iter().take_while(|line| indent(line) == indent(lines[0]));
+    block.map(|line| line.trim_start().trim_start_matches("run: ")).collect::<Vec<_>>().join("\n")
+}
+
+fn null() -> String {
+    format!("{}/tests/golden/null.toml", env!("CARGO_MANIFEST_DIR"))
+}
+
+#[test]
+fn tasks_of_slurm_merge_to_one_run() {
+    let folder = fresh("slurm");
+    for task in 3..7 {
+        let mut command = Command::new("sh");
+        command.arg(recipe("slurm-shards.sh")).arg(null()).env("HERD", env!("CARGO_BIN_EXE_herd"));
+        command.env("HERD_PARTS", &folder).env("SLURM_ARRAY_TASK_ID", task.to_string());
+        command.env("SLURM_ARRAY_TASK_MIN", "3").env("SLURM_ARRAY_TASK_COUNT", "4");
+        let said = said(&mut command);
+        assert!(matches!(said.code, Some(0 | 1)), "{said:#?}");
+    }
+    merges(&folder);
+    let alone = said(Command::new("sh").arg(recipe("slurm-shards.sh")).env_remove("SLURM_ARRAY_TASK_ID"));
+    assert!(alone.code != Some(0) && alone.out.is_empty(), "{alone:#?}");
+}
+
+#[test]
+fn pods_of_kubernetes_merge_to_one_run() {
+    let folder = fresh("kubernetes");
+    let script = script("kubernetes-shards.yaml", "part=$((JOB_COMPLETION_INDEX");
+    let script = script.replace("/results", &folder.display().to_string());
+    let script = script.replace("exec herd check", &format!("exec {} check {}", env!("CARGO_BIN_EXE_herd"), null()));
+    for index in 0..4 {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", &script]).env("JOB_COMPLETION_INDEX", index.to_string()).env("SHARDS", "4");
+        let said = said(&mut command);
+        assert!(matches!(said.code, Some(0 | 1)), "{script}: {said:#?}");
+    }
+    merges(&folder);
+}
+
+#[test]
+fn jobs_of_github_merge_to_one_run() {
+    let folder = fresh("github");
+    let script = script("github-actions-shards.yml", "run: sudo ./herd check").replace("sudo ./herd check", "");
+    let script = format!("{} check {} {script}", env!("CARGO_BIN_EXE_herd"), null());
+    let script = script.replace("--output parts", &format!("--output {}", folder.display()));
+    for part in 1..=4 {
+        let said = said(Command::new("sh").args(["-c", &script]).env("SHARD", format!("{part}/4")));
+        assert!(matches!(said.code, Some(0 | 1)), "{script}: {said:#?}");
+    }
+    merges(&folder);
+}

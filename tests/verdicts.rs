@@ -292,6 +292,7 @@ fn check_exit(verdicts: &[Verdict], want: Exit, code: u8) {
         experiments: Vec::new(),
         cells: verdicts.iter().map(of).collect(),
         interrupted: false,
+        shard: None,
     };
     assert_eq!((results.exit(), results.exit().code()), (want, code), "{verdicts:?}");
 }

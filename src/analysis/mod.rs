@@ -3,6 +3,8 @@
 pub mod compare;
 pub mod disturbance;
 pub mod judge;
+pub mod matrix;
+pub mod merge;
 pub mod metrics;
 pub mod points;
 pub mod rank;

@@ -15,7 +15,7 @@ fn object_lines(object: &dyn object::Object) -> Vec<(String, String)> {
 
 pub fn run(args: &ListArgs) -> Result<Exit, Failure> {
     if args.matrix {
-        super::matrix::show()?;
+        super::pairs::show()?;
         return Ok(Exit::Pass);
     }
     let lines: Vec<(String, String)> = if args.objects {

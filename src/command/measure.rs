@@ -14,9 +14,10 @@ use crate::analysis::{judge, relation};
 use crate::cli::MeasureArgs;
 use crate::environment;
 use crate::experiment::cells::Set;
+use crate::experiment::shard::{self, Shard};
 use crate::experiment::{Cell, Experiment};
 use crate::observation::Observation;
-use crate::results::{CellResult, ExperimentFacts, Results, SCHEMA, Verdict};
+use crate::results::{CellResult, ExperimentFacts, Results, SCHEMA, ShardFacts, Verdict};
 use crate::runner::{self, Probes, Wish, limits::Limits, local::Local};
 
 /// How often /proc counts again when it has more wakeups than the others: an
@@ -64,11 +65,17 @@ pub struct How<'a> {
 pub fn experiments(asked: &Asked<'_>) -> Result<(Results, Option<i32>), Failure> {
     let args = asked.args;
     let experiments = chosen(asked.names)?;
-    let cells = planned(&experiments, &args.sets, asked.purpose)?;
-    let mut store = args.output.as_deref().map(|dir| Store::open(dir, &experiments)).transpose()?;
+    let mut cells = planned(&experiments, &args.sets, asked.purpose)?;
+    let part = args.shard.map(|shard| take(shard, &mut cells, args.repeat));
+    let mut store = args.output.as_deref().map(|dir| Store::open(dir, &experiments, args.shard)).transpose()?;
     let wish = Wish { trace: args.trace, count_with: args.count_with.clone(), ..Wish::default() };
     let how = How { repeat: args.repeat, wish: &wish, quiet: asked.quiet, purpose: asked.purpose };
-    let (results, stopped) = measure(&experiments, &cells, &how)?;
+    let (mut results, stopped) = measure(&experiments, &cells, &how)?;
+    if part.is_some() {
+        // No heading without a cell; merging finds them all again.
+        results.experiments.retain(|e| results.cells.iter().any(|cell| cell.experiment == e.name));
+        results.shard = part;
+    }
     if let Some(store) = &mut store {
         store.write(&results, asked.quiet)?;
     }
@@ -90,6 +97,7 @@ pub fn measure(
         experiments: experiments.iter().map(ExperimentFacts::from).collect(),
         cells: Vec::new(),
         interrupted: false,
+        shard: None,
     };
     let probes = Probes::new(&results.environment.kernel_release);
     let stopped = Runs { how, local, probes }.all(cells, &mut results.cells);
@@ -124,6 +132,15 @@ pub fn planned(experiments: &[Experiment], sets: &[Set], purpose: Purpose) -> Re
         }
     }
     Ok(cells)
+}
+
+/// Leaves only the cells of that part, and says which they are.
+fn take(shard: Shard, cells: &mut Vec<Planned>, repeat: u32) -> ShardFacts {
+    let all: Vec<&Cell> = cells.iter().map(|planned| &planned.cell).collect();
+    let (places, plan) = (shard.places(&all), shard::digest(&all, repeat));
+    let mut place = 0..;
+    cells.retain(|_| places.binary_search(&place.next().expect("has no end")).is_ok());
+    ShardFacts { number: shard.number, of: shard.of, plan, places }
 }
 
 /// Everything that running cells needs.

@@ -7,6 +7,8 @@ pub mod explain;
 pub mod list;
 pub mod matrix;
 mod measure;
+pub mod merge;
+pub mod pairs;
 pub mod run;
 pub mod show;
 mod store;
@@ -79,6 +81,12 @@ pub fn stored(path: &std::path::Path) -> Result<Results, Failure> {
         })
     })?;
     Results::parse(&file, &text).map_err(|e| Failure::usage(e.to_string()))
+}
+
+/// Stored results with their names.
+pub fn all_stored(paths: &[std::path::PathBuf]) -> Result<(Vec<String>, Vec<Results>), Failure> {
+    let read = paths.iter().map(|path| stored(path)).collect::<Result<Vec<Results>, Failure>>()?;
+    Ok((paths.iter().map(|path| path.display().to_string()).collect(), read))
 }
 
 /// Writes to stdout; a reader that has had enough is no failure.

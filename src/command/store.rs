@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::Failure;
 use crate::environment;
 use crate::experiment::Experiment;
+use crate::experiment::shard::Shard;
 use crate::report::{self, Style};
 use crate::results::Results;
 
@@ -18,13 +19,16 @@ pub struct Store {
 }
 
 impl Store {
-    pub fn open(directory: &Path, experiments: &[Experiment]) -> Result<Store, Failure> {
+    pub fn open(directory: &Path, experiments: &[Experiment], shard: Option<Shard>) -> Result<Store, Failure> {
         let refused = |e: std::io::Error| {
             Failure::usage(format!("cannot write results to {}: {e} (choose another --output)", directory.display()))
         };
         std::fs::create_dir_all(directory).map_err(refused)?;
         let names: Vec<&str> = experiments.iter().map(|e| e.name.as_str()).collect();
-        let stem = if names.len() > 3 { format!("{}-experiments", names.len()) } else { names.join("+") };
+        let mut stem = if names.len() > 3 { format!("{}-experiments", names.len()) } else { names.join("+") };
+        if let Some(shard) = shard {
+            stem.push_str(&format!("-shard-{}-of-{}", shard.number, shard.of));
+        }
         let started = environment::read().started;
         // A name of its own for every run: nothing is ever overwritten.
         for number in 0..1000 {

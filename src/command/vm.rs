@@ -11,6 +11,7 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use super::measure::{self, How, Planned, Purpose};
 use super::store::Store;
 use super::{Failure, print};
+use crate::analysis::matrix::matrix;
 use crate::analysis::{judge, points, relation};
 use crate::cli::VmArgs;
 use crate::exit::Exit;
@@ -32,6 +33,11 @@ pub fn run(args: &VmArgs) -> Result<Exit, Failure> {
         ([], false) => vec!["herd".to_owned()],
         (given, _) => given.to_vec(),
     };
+    let known = if args.check { report::names() } else { report::matrix::names() };
+    if let Some(format) = args.format.as_deref().filter(|format| !known.contains(format)) {
+        let what = if args.check { "with --check" } else { "without --check" };
+        return Err(Failure::usage(format!("no format {format:?} {what}; there are {}", known.join(", "))));
+    }
     let experiments = measure::chosen(&names)?;
     // Everything that can be refused is refused before the first kernel boots.
     let (kernels, mut refused) = kernels(args)?;
@@ -65,7 +71,7 @@ pub fn run(args: &VmArgs) -> Result<Exit, Failure> {
     }
     for results in &all {
         if let Some(directory) = &args.measure.output {
-            Store::open(directory, &experiments)?.write(results, args.quiet)?;
+            Store::open(directory, &experiments, None)?.write(results, args.quiet)?;
         }
     }
     for why in &refused {
@@ -258,12 +264,18 @@ fn results_of(experiments: &[Experiment], plan: &GuestPlan, kernel: &Kernel, out
         experiments: experiments.iter().map(ExperimentFacts::from).collect(),
         cells,
         interrupted: false,
+        shard: None,
     }
 }
 
 fn show(all: &[Results], args: &VmArgs) -> Result<Exit, Failure> {
+    if !args.check && (all.len() > 1 || args.format.is_some()) {
+        return show_matrix(all, args);
+    }
     let format = args.format.as_deref().unwrap_or(if args.check { "ktap" } else { "table" });
-    let report = report::find(format).expect("clap knows the formats");
+    let report = report::find(format).ok_or_else(|| {
+        Failure::usage(format!("--check cannot be shown as {format}; {}", report::names().join(", ")))
+    })?;
     let mut worst = Exit::Pass;
     let style = Style { quiet: args.quiet, ..Style::default() };
     for results in all {
@@ -274,4 +286,14 @@ fn show(all: &[Results], args: &VmArgs) -> Result<Exit, Failure> {
         }
     }
     Ok(worst)
+}
+
+/// One table across kernels.
+fn show_matrix(all: &[Results], args: &VmArgs) -> Result<Exit, Failure> {
+    let name = args.format.as_deref().unwrap_or("table");
+    let format = report::matrix::find(name).expect("checked before the first boot");
+    let files: Vec<(&str, &Results)> = all.iter().map(|r| (r.environment.kernel_release.as_str(), r)).collect();
+    let found = matrix(&files).map_err(|e| Failure::machine(e.to_string()))?;
+    print(|out| format.write(&found, Style::default().width, out))?;
+    Ok(found.exit())
 }

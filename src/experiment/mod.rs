@@ -13,6 +13,7 @@ pub mod keys;
 mod placement;
 mod reader;
 pub mod settings;
+pub mod shard;
 mod special;
 
 pub use cells::Cell;

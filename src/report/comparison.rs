@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use super::markdown::escaped;
 use super::table::wrapped;
 use crate::analysis::compare::{CellChange, Change, Comparison, Direction, Origin, Outcome};
 
@@ -198,14 +199,10 @@ fn verdict(found: &Comparison) -> String {
 }
 
 /// A paragraph with a hanging indent.
-fn lines(out: &mut dyn Write, indent: &str, text: &str, width: usize) -> io::Result<()> {
+pub fn lines(out: &mut dyn Write, indent: &str, text: &str, width: usize) -> io::Result<()> {
     let hang = format!("{indent}  ");
     for (i, line) in wrapped(text, width.saturating_sub(hang.len())).into_iter().enumerate() {
         writeln!(out, "{}{line}", if i == 0 { indent } else { &hang })?;
     }
     Ok(())
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('|', "\\|")
 }

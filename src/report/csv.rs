@@ -55,7 +55,7 @@ impl Report for Csv {
 
 /// The error of the writer itself: wrapped by csv, a closed pipe would not be
 /// known as one.
-fn bare(error: ::csv::Error) -> io::Error {
+pub fn bare(error: ::csv::Error) -> io::Error {
     match error.into_kind() {
         ::csv::ErrorKind::Io(e) => e,
         other => io::Error::other(format!("{other:?}")),

@@ -54,6 +54,6 @@ impl Report for Markdown {
     }
 }
 
-fn escaped(text: &str) -> String {
+pub fn escaped(text: &str) -> String {
     text.replace('|', "\\|")
 }

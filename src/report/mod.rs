@@ -14,6 +14,7 @@ mod junit;
 mod kcidb;
 mod ktap;
 mod markdown;
+pub mod matrix;
 mod perfetto;
 mod table;
 mod timeline;

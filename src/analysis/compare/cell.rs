@@ -98,7 +98,26 @@ pub fn compare(old: &Group<'_>, new: &Group<'_>) -> Found {
         ));
     }
     order(old, new, &mut found);
+    refusal(old, new, &mut found);
     found
+}
+
+/// A call that one kernel refuses and the other does not, where no rule says more:
+/// each of the two may have its own.
+fn refusal(old: &Group<'_>, new: &Group<'_>, found: &mut Found) {
+    let errno = |group: &Group<'_>| {
+        let ends = group.measured().filter_map(|cell| Some(&cell.observation.as_ref()?.end));
+        let mut refused = ends.filter_map(|end| match end {
+            End::Refused { errno, call, .. } => Some(format!("{errno} from {call}")),
+            _ => None,
+        });
+        refused.next().unwrap_or_else(|| "no error".into())
+    };
+    let (old, new) = (errno(old), errno(new));
+    if found.changes.is_empty() && old != new {
+        let (expected, source) = (String::new(), String::new());
+        found.changes.push(Change { what: "error".into(), direction: Direction::Changed, old, new, expected, source });
+    }
 }
 
 /// Lost and left events, and whatever else fails a cell without a rule of its own.
@@ -173,10 +192,17 @@ fn rules<'a>(old: &Group<'a>, new: &Group<'a>) -> Vec<(&'a Expectation, [Standin
     rules.map(|rule| (rule, [standing(old, rule), standing(new, rule)])).collect()
 }
 
+/// Whether a rule fails in one of the cells.
+pub fn fails(group: &Group<'_>, rule: &Expectation) -> bool {
+    group.measured().filter_map(|cell| judged(cell, rule)).any(|judged| judged.verdict == Verdict::Fail)
+}
+
 /// A rule judged in one cell: as stored, or anew where the cell had another rule.
+/// The same rule may stand there twice, for other kernels.
 fn judged(cell: &CellResult, rule: &Expectation) -> Option<Judged> {
     let same = |other: &Expectation| other.metric == rule.metric && other.rule == rule.rule;
-    if let Some(at) = cell.rules.iter().position(same) {
+    let for_same = |other: &Expectation| same(other) && other.kernel == rule.kernel;
+    if let Some(at) = cell.rules.iter().position(for_same).or_else(|| cell.rules.iter().position(same)) {
         return cell.expectations.get(at).cloned();
     }
     let seen = cell.whole_observation()?;
@@ -209,16 +235,16 @@ fn more_is_worse(old: f64, new: f64) -> Direction {
 /// Wakeups per round, over all repetitions of a cell. Returns have no such
 /// figures: they are the outcome of a race in user space, and a machine may be
 /// in the mood for 1 in all rounds of one run and for 2 in all of the next.
-struct Figures {
+pub struct Figures {
     rounds: Histogram,
     batch: u64,
-    mean: f64,
-    min: f64,
-    max: f64,
+    pub mean: f64,
+    pub min: f64,
+    pub max: f64,
 }
 
 impl Figures {
-    fn of(group: &Group<'_>) -> Option<Figures> {
+    pub fn of(group: &Group<'_>) -> Option<Figures> {
         let mut rounds = Histogram::new();
         let mut batch = 1;
         for (_, seen) in group.complete() {
@@ -230,6 +256,16 @@ impl Figures {
         let sum: f64 = rounds.iter().map(|(count, number)| per_event(count) * *number as f64).sum();
         let number: u64 = rounds.values().sum();
         Some(Figures { batch, mean: sum / number as f64, min, max, rounds })
+    }
+
+    /// At least half of the rounds have so many or fewer.
+    pub fn median(&self) -> f64 {
+        let (all, mut below) = (self.rounds.values().sum::<u64>(), 0);
+        let half = self.rounds.iter().find(|(_, number)| {
+            below += **number;
+            2 * below >= all
+        });
+        half.map_or(self.min, |(count, _)| *count as f64 / self.batch as f64)
     }
 
     /// The same in every round, and not by luck: a few bursts alike say nothing.

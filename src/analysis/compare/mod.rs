@@ -5,15 +5,15 @@
 //! constants, other kernel counts by their rule or when their ranges lie apart,
 //! races in user space by their rule only, and times never decide anything.
 
-mod cell;
+pub(super) mod cell;
 mod fields;
 mod latency;
-mod pairing;
+pub(super) mod pairing;
 
 use serde::Serialize;
 
 use crate::results::{CellResult, Results, Verdict};
-pub use fields::Difference;
+pub use fields::{Difference, differences};
 pub use latency::LatencyDifference;
 use pairing::Group;
 
@@ -126,7 +126,7 @@ pub struct NothingInCommon {
 
 /// Compares two results; the names are only for messages.
 pub fn compare(old: (&str, &Results), new: (&str, &Results)) -> Result<Comparison, NothingInCommon> {
-    let (olds, news) = (pairing::groups(&old.1.cells), pairing::groups(&new.1.cells));
+    let (olds, news) = (pairing::groups(old.1.cells.iter()), pairing::groups(new.1.cells.iter()));
     let paired = pairing::pair(&olds, &news);
     if paired.both.is_empty() {
         return Err(NothingInCommon {
@@ -171,7 +171,7 @@ pub fn compare(old: (&str, &Results), new: (&str, &Results)) -> Result<Compariso
 /// Compares one pair. Returns whether something known is not measured any more.
 fn pair(old: &Group<'_>, new: &Group<'_>, found: &mut Comparison) -> bool {
     let (was, is) = (old.state(), new.state());
-    let measured = |verdict: Verdict| matches!(verdict, Verdict::Pass | Verdict::Fail);
+    let measured = pairing::is_measured;
     if !measured(was) || !measured(is) {
         let side = |name: &str, group: &Group<'_>, state: Verdict| match measured(state) {
             true => format!("{name}: {state}"),

@@ -25,9 +25,26 @@ impl<'a> Group<'a> {
         self.cells[0]
     }
 
-    /// Repetitions that were measured and judged.
+    pub fn all(&self) -> impl Iterator<Item = &'a CellResult> {
+        self.cells.iter().copied()
+    }
+
+    /// Apart where `alike` says that two cells did not ask for the same.
+    pub fn split(self, alike: impl Fn(&CellResult, &CellResult) -> bool) -> Vec<Group<'a>> {
+        let mut found: Vec<Group<'a>> = Vec::new();
+        for cell in self.cells {
+            match found.iter_mut().find(|group| alike(group.cells[0], cell)) {
+                Some(group) => group.cells.push(cell),
+                None => found.push(Group { id: self.id, cells: vec![cell] }),
+            }
+        }
+        found
+    }
+
+    /// Repetitions that were measured: judged, or without a rule for this kernel.
     pub fn measured(&self) -> impl Iterator<Item = &'a CellResult> {
-        self.cells.iter().copied().filter(|cell| matches!(cell.verdict, Verdict::Pass | Verdict::Fail))
+        let unjudged = |cell: &CellResult| cell.verdict == Verdict::Skip && cell.observation.is_some();
+        self.all().filter(move |cell| is_measured(cell.verdict) || unjudged(cell))
     }
 
     /// Of those, the ones that went through all their events.
@@ -49,6 +66,11 @@ impl<'a> Group<'a> {
     }
 }
 
+/// Whether a cell with that verdict has figures to compare.
+pub fn is_measured(verdict: Verdict) -> bool {
+    matches!(verdict, Verdict::Pass | Verdict::Fail)
+}
+
 /// The id without `#2`, which only tells repetitions apart.
 fn base(cell: &CellResult) -> &str {
     let number = format!("#{}", cell.repetition);
@@ -59,8 +81,8 @@ fn base(cell: &CellResult) -> &str {
 }
 
 /// Cells by id, in order of first appearance.
-pub fn groups(cells: &[CellResult]) -> Vec<Group<'_>> {
-    let mut found: Vec<Group<'_>> = Vec::new();
+pub fn groups<'a>(cells: impl Iterator<Item = &'a CellResult>) -> Vec<Group<'a>> {
+    let mut found: Vec<Group<'a>> = Vec::new();
     let mut places = std::collections::HashMap::new();
     for cell in cells {
         let id = base(cell);
