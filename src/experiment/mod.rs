@@ -11,6 +11,7 @@ pub mod file;
 pub mod kernel;
 pub mod keys;
 mod reader;
+pub mod script;
 pub mod settings;
 
 pub use cells::Cell;
@@ -18,4 +19,5 @@ pub use error::ExperimentError;
 pub use expectation::{Expectation, Rule, Winners};
 pub use file::Experiment;
 pub use kernel::KernelRange;
+pub use script::Script;
 pub use settings::Settings;
