@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use super::winners;
 use crate::experiment::Settings;
+use crate::experiment::script::{Step, Wanted};
 use crate::observation::Observation;
 
 /// What a metric is computed from.
@@ -187,6 +188,17 @@ pub const METRICS: &[Metric] = &[
     metric!("claim_latency_us_max", "us", "the same, largest", |f| f.latency_us(f.seen.claim_latency.max)),
     metric!("cpu_us_per_event", "us per event", "CPU time of all workers", |f| {
         ratio(f.seen.total(|w| w.cpu_ns) as f64 / 1000.0, f.seen.fired)
+    }),
+    metric!("steps", "steps", "of a script, those of which something is expected", |f| {
+        f.settings.script().map(|script| script.checks().count() as f64)
+    }),
+    metric!("steps_held", "steps", "of these, those that came to what is expected in every round", |f| {
+        let script = f.settings.script()?;
+        let held = |(at, _, wanted): &(usize, &Step, &Wanted)| {
+            let seen = f.seen.steps.iter().find(|seen| seen.step == *at);
+            seen.is_some_and(|seen| seen.outcomes.keys().all(|outcome| wanted.allows(outcome)))
+        };
+        Some(script.checks().filter(held).count() as f64)
     }),
     metric!("events_per_second", "events per second", "barriers included", |f| {
         ratio(f.seen.fired as f64 * 1e9, f.seen.elapsed_ns)

@@ -8,6 +8,7 @@ pub mod points;
 pub mod rank;
 pub mod relation;
 pub mod sources;
+pub mod steps;
 pub mod winners;
 
 pub use judge::judge;

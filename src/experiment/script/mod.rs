@@ -159,6 +159,8 @@ pub struct Step {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Script {
     pub names: Vec<String>,
+    /// What each name stands for.
+    pub kinds: Vec<Kind>,
     pub workers: Vec<Job>,
     pub worker_names: Vec<String>,
     pub steps: Vec<Step>,

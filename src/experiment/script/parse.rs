@@ -13,7 +13,6 @@ const MOST_WORKERS: usize = 1000;
 #[derive(Default)]
 struct Parser {
     found: Script,
-    kinds: Vec<Kind>,
     handler: bool,
     called: bool,
     /// The block that is open: its statement, rounds, whether a race.
@@ -90,7 +89,7 @@ impl Parser {
             ("listener", [a]) => self.open(Kind::Listener, &[a])?,
             ("dup", [from, to]) => {
                 let from = self.name(from)?;
-                Action::Dup { from, to: self.fresh(to, self.kinds[from])? }
+                Action::Dup { from, to: self.fresh(to, self.found.kinds[from])? }
             }
             ("close", [a]) => Action::Close(self.name(a)?),
             ("hold", []) => Action::Hold,
@@ -180,8 +179,8 @@ impl Parser {
             return Err(format!("a second {name:?}"));
         }
         self.found.names.push(name.into());
-        self.kinds.push(kind);
-        Ok(self.kinds.len() - 1)
+        self.found.kinds.push(kind);
+        Ok(self.found.kinds.len() - 1)
     }
 
     fn name(&self, name: &str) -> Result<Name, String> {
@@ -193,17 +192,17 @@ impl Parser {
 
     fn of_kind(&self, text: &str, kind: Kind) -> Result<Name, String> {
         let name = self.name(text)?;
-        match self.kinds[name] == kind {
+        match self.found.kinds[name] == kind {
             true => Ok(name),
-            false => Err(format!("{text} is {}, not {}", article(self.kinds[name]), article(kind))),
+            false => Err(format!("{text} is {}, not {}", article(self.found.kinds[name]), article(kind))),
         }
     }
 
     /// What a byte can be written to.
     fn written(&self, text: &str) -> Result<Name, String> {
         let name = self.name(text)?;
-        match self.kinds[name] {
-            Kind::Epoll | Kind::Listener => Err(format!("{text} is {}; nothing is written to it", article(self.kinds[name]))),
+        match self.found.kinds[name] {
+            Kind::Epoll | Kind::Listener => Err(format!("{text} is {}; nothing is written to it", article(self.found.kinds[name]))),
             _ => Ok(name),
         }
     }
