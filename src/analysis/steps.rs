@@ -8,6 +8,9 @@ use crate::experiment::script::{Step, Wanted};
 use crate::observation::{Observation, StepSeen, Times};
 use crate::results::{Judged, Verdict};
 
+/// Workers that are named one by one in a column.
+const LISTED: usize = 4;
+
 /// Judges every step of which something is expected; none where there is no script.
 /// `lacking` says why the script says nothing about this kernel.
 pub fn judge(cell: &Cell, seen: &Observation, lacking: Option<&str>, hard: (Verdict, &str)) -> Vec<Judged> {
@@ -82,7 +85,8 @@ pub fn last_came(cell: &Cell, seen: &Observation) -> Option<String> {
     let (at, ..) = script.checks().filter(|(_, step, _)| step.text == "came").last()?;
     let outcomes = &seen.steps.iter().find(|seen| seen.step == at)?.outcomes;
     let most = outcomes.iter().max_by_key(|(_, times)| times.rounds)?;
-    Some(most.0.clone())
+    let named = most.0.split('+').count();
+    Some(if named > LISTED { format!("{named} of {}", script.workers.len()) } else { most.0.clone() })
 }
 
 #[cfg(test)]

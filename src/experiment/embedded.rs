@@ -35,6 +35,11 @@ embed![
     "18-uniform-hash.toml",
     "19-shared-group.toml",
     "20-oneshot-forgotten.toml",
+    "50-nested.toml",
+    "51-selftest-epoll.toml",
+    "52-edge-of-a-pipe.toml",
+    "53-stray-signal.toml",
+    "54-closed-elsewhere.toml",
 ];
 
 /// Parses the embedded experiment of that name.

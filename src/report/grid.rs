@@ -54,6 +54,9 @@ pub fn value(cell: &CellResult, metric: &str) -> String {
     let Some(mean) = get(metric) else {
         return "-".into();
     };
+    if let ("steps_held", Some(steps)) = (metric, get("steps")) {
+        return format!("{} of {}", rounded(mean), rounded(steps));
+    }
     let extremes = get(&format!("{metric}_min")).zip(get(&format!("{metric}_max")));
     match extremes {
         Some((min, max)) if min != max => format!("{} ({}-{})", rounded(mean), rounded(min), rounded(max)),

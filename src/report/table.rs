@@ -42,7 +42,9 @@ fn experiment_to(results: &Results, experiment: &ExperimentFacts, style: Style, 
     for line in wrapped(&experiment.question, style.width).iter().filter(|line| !line.is_empty()) {
         writeln!(out, "  {line}")?;
     }
-    writeln!(out, "  {}", subject(results, experiment))?;
+    for line in wrapped(&subject(results, experiment), style.width) {
+        writeln!(out, "  {line}")?;
+    }
     for grid in grid::grids(results, experiment, style.width) {
         writeln!(out)?;
         if !grid.heading.is_empty() {
@@ -101,8 +103,8 @@ fn subject(results: &Results, experiment: &ExperimentFacts) -> String {
     };
     let what = match (scripts.len(), events.as_str()) {
         (0, events) => format!("Per event, {events}"),
-        (count, "") => format!("{count} scripts, their figures in all"),
-        (count, events) => format!("Per event, {events}; of {count} scripts in all"),
+        (count, "") => format!("{count} scripts, figures in all"),
+        (count, events) => format!("Per event, {events}; {count} scripts"),
     };
     format!(
         "{what}; Linux {}, {} CPUs, herd {}.",

@@ -38,6 +38,9 @@ pub struct Staff {
     rounds: std::collections::BTreeMap<u64, u64>,
     switches: Vec<Switches>,
     refused: Vec<String>,
+    /// Some wait ends by a timer, perhaps between two readings of counts: sums of
+    /// these need not agree then.
+    timers: bool,
     limit: Duration,
 }
 
@@ -67,6 +70,7 @@ impl Staff {
             rounds: Default::default(),
             switches: Vec::new(),
             refused: Vec::new(),
+            timers: script.has_timers(),
             limit: Duration::from_millis(plan.settings.limit_ms),
             ledger,
         };
@@ -171,7 +175,11 @@ impl Staff {
         found.count_source = watch.counter().name().into();
         found.wakeups_per_round = self.rounds;
         found.dsleeps = self.dsleeps;
-        if let (End::Complete, "bpf" | "proc", Ok(switches)) = (&found.end, watch.counter().name(), watch.switches()) {
+        if self.timers {
+            found.wakeups_per_round = [(found.total(|w| w.wakeups), 1)].into();
+        } else if let (End::Complete, "bpf" | "proc", Ok(switches)) =
+            (&found.end, watch.counter().name(), watch.switches())
+        {
             let slept: Vec<u64> =
                 switches.iter().zip(&self.switches).map(|(now, before)| now.voluntary - before.voluntary).collect();
             let mut whole = Observation { workers: Vec::new(), ..found.clone() };
