@@ -46,7 +46,11 @@ pub fn judge(cell: &Cell, mut seen: Observation, here: &Here<'_>) -> CellResult 
     let pattern = || winners::pattern(&seen.winners, cell.settings.workers);
     CellResult {
         metrics: metrics::all(&facts),
-        winners: if cell.settings.script.is_empty() { pattern() } else { steps::last_came(cell, &seen).unwrap_or_default() },
+        winners: if cell.settings.script.is_empty() {
+            pattern()
+        } else {
+            steps::last_came(cell, &seen).unwrap_or_default()
+        },
         count_source: seen.count_source.clone(),
         workers: std::mem::take(&mut seen.workers),
         expectations,
@@ -124,7 +128,11 @@ pub fn conservation(cell: &CellResult) -> Judged {
         (judged.verdict, judged.reason) = hard_checks(&Facts { seen: &seen, settings: &cell.settings }, &cell.rules);
         judged.measured = match &seen.end {
             End::Refused { call, errno, .. } => format!("{errno} from {call}"),
-            _ if script => format!("{} of {} steps reached", seen.steps.len(), cell.settings.script().map_or(0, |s| s.checks().count())),
+            _ if script => format!(
+                "{} of {} steps reached",
+                seen.steps.len(),
+                cell.settings.script().map_or(0, |s| s.checks().count())
+            ),
             _ => {
                 let (fired, claims) = (seen.fired, seen.total(|w| w.claims));
                 format!("{fired} of {} events fired, {claims} claimed, {} left", cell.settings.events, seen.stranded)

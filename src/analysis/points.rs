@@ -199,7 +199,11 @@ fn point(name: String, runs: &[(&CellResult, Judged)], rule: Option<&Rule>) -> P
         tried,
         note: note.filter(|text| !text.is_empty()),
         value: number.zip(metric.map(|m| m.unit)),
-        seconds: if matches!(&*judged.metric, judge::CONSERVATION | judge::SCRIPT) { elapsed.sum::<f64>() / 1e9 } else { 0.0 },
+        seconds: if matches!(&*judged.metric, judge::CONSERVATION | judge::SCRIPT) {
+            elapsed.sum::<f64>() / 1e9
+        } else {
+            0.0
+        },
         judged,
     }
 }

@@ -20,8 +20,12 @@ pub fn judge(cell: &Cell, seen: &Observation, lacking: Option<&str>, hard: (Verd
         match (lacking, hard, known) {
             (Some(why), ..) => Judged { verdict: Verdict::Skip, reason: why.into(), ..judged },
             (None, (Verdict::Invalid, why), _) => Judged { verdict: Verdict::Invalid, reason: why.into(), ..judged },
-            (None, _, Some(seen)) => Judged { verdict: verdict(wanted, seen), measured: measured(step, wanted, seen), ..judged },
-            (None, _, None) => Judged { verdict: Verdict::Invalid, reason: "the step was not reached".into(), ..judged },
+            (None, _, Some(seen)) => {
+                Judged { verdict: verdict(wanted, seen), measured: measured(step, wanted, seen), ..judged }
+            }
+            (None, _, None) => {
+                Judged { verdict: Verdict::Invalid, reason: "the step was not reached".into(), ..judged }
+            }
         }
     };
     all(cell, one)
@@ -101,8 +105,12 @@ mod tests {
     }
 
     fn seen(step: usize, outcomes: &[(&str, u64, u64)]) -> Observation {
-        let outcomes = outcomes.iter().map(|(text, rounds, first)| ((*text).into(), Times { rounds: *rounds, first: *first }));
-        Observation { steps: vec![StepSeen { step, outcomes: outcomes.collect() }], ..Observation::empty(End::Complete) }
+        let outcomes =
+            outcomes.iter().map(|(text, rounds, first)| ((*text).into(), Times { rounds: *rounds, first: *first }));
+        Observation {
+            steps: vec![StepSeen { step, outcomes: outcomes.collect() }],
+            ..Observation::empty(End::Complete)
+        }
     }
 
     #[track_caller]

@@ -43,7 +43,9 @@ pub fn main() -> io::Result<()> {
     let mut counter = None;
     let found = match plan.settings.worker.wait.as_str() {
         "null" => scripted::observe(&plan.settings, plan.repetition),
-        _ if !plan.settings.script.is_empty() => script::observe(&plan, &mut counter).unwrap_or_else(Observation::empty),
+        _ if !plan.settings.script.is_empty() => {
+            script::observe(&plan, &mut counter).unwrap_or_else(Observation::empty)
+        }
         _ => attempt(&plan, &mut counter).unwrap_or_else(Observation::empty),
     };
     let mut line = serde_json::to_string(&found)?;

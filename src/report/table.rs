@@ -106,10 +106,7 @@ fn subject(results: &Results, experiment: &ExperimentFacts) -> String {
         (count, "") => format!("{count} scripts, figures in all"),
         (count, events) => format!("Per event, {events}; {count} scripts"),
     };
-    format!(
-        "{what}; Linux {}, {} CPUs, herd {}.",
-        environment.kernel_release, environment.cpus_online, results.herd
-    )
+    format!("{what}; Linux {}, {} CPUs, herd {}.", environment.kernel_release, environment.cpus_online, results.herd)
 }
 
 fn drawn(grid: &Grid) -> String {

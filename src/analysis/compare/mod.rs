@@ -9,6 +9,7 @@ mod cell;
 mod fields;
 mod latency;
 mod pairing;
+mod steps;
 
 use serde::Serialize;
 

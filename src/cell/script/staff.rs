@@ -120,8 +120,12 @@ impl Staff {
                 self.crew.check_alive().map_err(crew_end)?;
                 if Instant::now() > deadline {
                     let states = watch.describe().join("; ");
-                    let reason =
-                        format!("worker {} is not asleep after {} ms: {}; {states}", not_yet.worker, self.limit.as_millis(), not_yet.why);
+                    let reason = format!(
+                        "worker {} is not asleep after {} ms: {}; {states}",
+                        not_yet.worker,
+                        self.limit.as_millis(),
+                        not_yet.why
+                    );
                     return Err(End::Invalid { reason, again: true });
                 }
             }

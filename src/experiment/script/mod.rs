@@ -118,11 +118,16 @@ pub enum Job {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     Open(Kind, Vec<Name>),
-    Dup { from: Name, to: Name },
+    Dup {
+        from: Name,
+        to: Name,
+    },
     Close(Name),
     Hold,
     Release,
-    Handler { restart: bool },
+    Handler {
+        restart: bool,
+    },
     Control(Control),
     Write(Vec<Name>),
     /// At the moment at which the wait of that worker times out.
@@ -137,7 +142,10 @@ pub enum Action {
     Result(usize),
     Lasted,
     /// Up to the matching `End`.
-    Repeat { rounds: u64, race: bool },
+    Repeat {
+        rounds: u64,
+        race: bool,
+    },
     End,
 }
 

@@ -9,7 +9,6 @@ use crate::experiment::keys::did_you_mean;
 const MOST_ROUNDS: u64 = 10_000_000;
 const MOST_WORKERS: usize = 1000;
 
-
 #[derive(Default)]
 struct Parser {
     found: Script,
@@ -30,7 +29,10 @@ pub(super) fn script(statements: &[String]) -> Result<Script, Mistake> {
     }
     if parser.found.checks().next().is_none() {
         let at = statements.len().saturating_sub(1);
-        return Err(Mistake { at, message: "the script expects nothing; write -> and what must come of a step".into() });
+        return Err(Mistake {
+            at,
+            message: "the script expects nothing; write -> and what must come of a step".into(),
+        });
     }
     Ok(parser.found)
 }
@@ -65,7 +67,14 @@ impl Parser {
             _ => return Err(format!("nothing comes of {verb}; leave out what stands behind ->")),
         }
         let (rounds, race) = self.block.map_or((1, false), |(_, rounds, race)| (rounds, race));
-        Ok(Step { slug: self.unique(&slug(text), wanted.is_some()), text: words.join(" "), action, wanted, rounds, race })
+        Ok(Step {
+            slug: self.unique(&slug(text), wanted.is_some()),
+            text: words.join(" "),
+            action,
+            wanted,
+            rounds,
+            race,
+        })
     }
 
     /// The slug, with a number behind it when an earlier check has it.
@@ -122,7 +131,9 @@ impl Parser {
             ("start", [_, ..]) => Action::Start(rest.iter().map(|w| self.worker(w)).collect::<Result<_, _>>()?),
             ("storm", [w, "mod", e, a, flags @ ..]) => self.storm(w, e, a, flags)?,
             ("signal", [w]) if self.handler => Action::Signal(self.worker(w)?),
-            ("signal", [_]) => return Err("SIGUSR1 would kill the worker; write handler restart or handler interrupt first".into()),
+            ("signal", [_]) => {
+                return Err("SIGUSR1 would kill the worker; write handler restart or handler interrupt first".into());
+            }
             ("came", []) if !self.found.workers.is_empty() => Action::Came,
             ("came", []) => return Err("there is no worker that could have come".into()),
             ("result", [w]) => Action::Result(self.worker(w)?),
@@ -202,7 +213,9 @@ impl Parser {
     fn written(&self, text: &str) -> Result<Name, String> {
         let name = self.name(text)?;
         match self.found.kinds[name] {
-            Kind::Epoll | Kind::Listener => Err(format!("{text} is {}; nothing is written to it", article(self.found.kinds[name]))),
+            Kind::Epoll | Kind::Listener => {
+                Err(format!("{text} is {}; nothing is written to it", article(self.found.kinds[name])))
+            }
             _ => Ok(name),
         }
     }
@@ -257,7 +270,9 @@ impl Parser {
                     rest
                 }
                 [other, ..] => {
-                    return Err(format!("unknown option {other:?}; known are max 1, within 1ms, then read, then write a"));
+                    return Err(format!(
+                        "unknown option {other:?}; known are max 1, within 1ms, then read, then write a"
+                    ));
                 }
                 [] => unreachable!("the loop ends before"),
             };

@@ -90,10 +90,7 @@ fn every_mistake_says_what_was_wanted() {
         "everything is opened before the first worker, which takes along what is there by then",
     );
     check(&[e0, w0, "write v as w0 times out"], "w0 never times out; start it with within 1ms");
-    check(
-        &[e0, w0, "signal w0"],
-        "SIGUSR1 would kill the worker; write handler restart or handler interrupt first",
-    );
+    check(&[e0, w0, "signal w0"], "SIGUSR1 would kill the worker; write handler restart or handler interrupt first");
     check(&[e0, "close e0 -> 0"], "nothing comes of close; leave out what stands behind ->");
     check(&[e0, "repeat 0"], "\"0\" is no number from 1 to 10000000");
     check(&[e0, "repeat 2", "race 2"], "a block inside that of statement 2; end that first");

@@ -5,9 +5,36 @@ use crate::experiment::keys::did_you_mean;
 
 /// What a statement can begin with.
 pub(super) const VERBS: &[&str] = &[
-    "socketpair", "pipe", "eventfd", "epoll", "listener", "dup", "close", "hold", "release", "handler", "add", "mod",
-    "del", "write", "read", "connect", "wait", "pwait2", "poll", "worker", "workers", "start", "storm", "signal",
-    "came", "result", "lasted", "repeat", "race", "end",
+    "socketpair",
+    "pipe",
+    "eventfd",
+    "epoll",
+    "listener",
+    "dup",
+    "close",
+    "hold",
+    "release",
+    "handler",
+    "add",
+    "mod",
+    "del",
+    "write",
+    "read",
+    "connect",
+    "wait",
+    "pwait2",
+    "poll",
+    "worker",
+    "workers",
+    "start",
+    "storm",
+    "signal",
+    "came",
+    "result",
+    "lasted",
+    "repeat",
+    "race",
+    "end",
 ];
 
 /// Of an epoll entry.
@@ -83,4 +110,3 @@ pub(super) fn usage(verb: &str) -> &'static str {
         _ => "takes nothing",
     }
 }
-
