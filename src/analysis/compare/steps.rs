@@ -16,7 +16,7 @@ fn of_step(step: &Judged, old: &Group<'_>, new: &Group<'_>) -> Option<Change> {
     let standing = |group: &Group<'_>| {
         let steps = group.measured().filter_map(|cell| {
             let steps = cell.expectations.iter().skip(cell.rules.len());
-            steps.cloned().find(|other| other.metric == step.metric && other.expected == step.expected)
+            { steps }.find(|other| other.metric == step.metric && other.expected == step.expected).cloned()
         });
         Standing::of(steps.collect::<Vec<_>>().into_iter())
     };

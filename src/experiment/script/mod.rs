@@ -6,23 +6,7 @@
 //! is a test point of its own; nesting tables would have hidden the order, which
 //! is all that matters here.
 //!
-//! | statement | does |
-//! | --- | --- |
-//! | `socketpair A B`, `pipe R W`, `eventfd A ..`, `epoll A ..`, `listener A` | opens; everything but blocking ends is O_NONBLOCK |
-//! | `dup A B`, `close A` | B is a second number for A; the number of A is given up |
-//! | `hold`, `release` | a forked child keeps all that is open; it ends |
-//! | `handler restart`, `handler interrupt` | SIGUSR1 does nothing, with or without SA_RESTART |
-//! | `add E A level`, `mod E A edge`, `del E A` | epoll_ctl; flags are level, edge, oneshot, exclusive, out |
-//! | `write A ..`, `read A`, `connect L` | one event each, back to back |
-//! | `write A as W times out` | the same at the moment at which the wait of worker W ends by itself |
-//! | `wait E`, `pwait2 E`, `poll A` | by the main thread; `max 8`, `within 10ms` (otherwise 0) |
-//! | `worker W epoll_wait E` | starts a worker and sees it asleep; also epoll_pwait2, poll, poll+epoll_wait, select, accept; `max 1`, `within 1ms`, `then read`, `then write A` |
-//! | `workers 16 epoll_wait E` | the same for w0 to w15 |
-//! | `start W ..` | lets workers wait again that have come back; `start all` |
-//! | `storm W mod E A edge` | a worker that does nothing but this, over and over |
-//! | `signal W` | SIGUSR1 to that worker |
-//! | `came`, `result W`, `lasted` | who came back with an event since it was started; what a worker's wait came to; how long the last call of the main thread took |
-//! | `repeat N`, `race N`, `end` | a block; a race may be lost in any round |
+//! [`STATEMENTS`] lists them; `herd list --statements` shows that list.
 //!
 //! After each statement the cell goes on only when every worker is asleep, in its
 //! wait or after it: seen, not assumed.
@@ -32,6 +16,7 @@ mod wanted;
 mod words;
 
 pub use wanted::Wanted;
+pub use words::STATEMENTS;
 
 /// A descriptor of the script, by its place in [`Script::names`].
 pub type Name = usize;

@@ -1,6 +1,6 @@
 //! Reads the statements of a script; every mistake says what was wanted.
 
-use super::words::{VERBS, article, number, time_us, usage};
+use super::words::{article, number, time_us, usage, verbs};
 use super::*;
 use crate::experiment::cells::slug;
 use crate::experiment::keys::did_you_mean;
@@ -151,9 +151,9 @@ impl Parser {
                 Some(_) => Action::End,
                 None => return Err("end without repeat or race".into()),
             },
-            _ if VERBS.contains(&verb) => return Err(format!("{verb} {}", usage(verb))),
+            _ if verbs().any(|known| known == verb) => return Err(format!("{verb} {}", usage(verb))),
             _ => {
-                let near = did_you_mean(verb, VERBS.iter().copied());
+                let near = did_you_mean(verb, verbs());
                 return Err(format!("unknown statement {verb:?}{near}"));
             }
         })

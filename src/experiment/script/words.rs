@@ -3,39 +3,49 @@
 use super::{Call, Flags, Kind};
 use crate::experiment::keys::did_you_mean;
 
-/// What a statement can begin with.
-pub(super) const VERBS: &[&str] = &[
-    "socketpair",
-    "pipe",
-    "eventfd",
-    "epoll",
-    "listener",
-    "dup",
-    "close",
-    "hold",
-    "release",
-    "handler",
-    "add",
-    "mod",
-    "del",
-    "write",
-    "read",
-    "connect",
-    "wait",
-    "pwait2",
-    "poll",
-    "worker",
-    "workers",
-    "start",
-    "storm",
-    "signal",
-    "came",
-    "result",
-    "lasted",
-    "repeat",
-    "race",
-    "end",
+/// Every statement, and what it does; `herd list --statements`.
+pub const STATEMENTS: &[(&str, &str)] = &[
+    ("socketpair A B", "two connected AF_UNIX stream ends, O_NONBLOCK"),
+    ("pipe R W", "a pipe, O_NONBLOCK"),
+    ("eventfd A ..", "eventfds, O_NONBLOCK"),
+    ("epoll A ..", "epoll instances"),
+    ("listener A", "a listening AF_UNIX stream socket, which blocks"),
+    ("dup A B", "B is a second number for A"),
+    ("close A", "the number of A is given up"),
+    ("hold", "a forked child keeps open all that is"),
+    ("release", "that child ends"),
+    ("handler restart", "SIGUSR1 does nothing, with SA_RESTART"),
+    ("handler interrupt", "SIGUSR1 does nothing, without SA_RESTART"),
+    ("add E A level", "EPOLL_CTL_ADD; flags are level or edge, and oneshot, exclusive, out"),
+    ("mod E A edge", "EPOLL_CTL_MOD"),
+    ("del E A", "EPOLL_CTL_DEL"),
+    ("write A ..", "one event each, back to back"),
+    ("write A as W times out", "one event at about the moment at which the wait of W ends by itself"),
+    ("read A", "comes to the bytes read, or to the value of an eventfd"),
+    ("connect L", "one connection"),
+    ("wait E", "epoll_wait by the main thread; max 8, within 10ms (without: 0)"),
+    ("pwait2 E", "the same by epoll_pwait2"),
+    ("poll A", "the same by poll"),
+    (
+        "worker W CALL A",
+        "a worker waits: epoll_wait, epoll_pwait2, poll, poll+epoll_wait, select, accept; max 1, within 1ms, then read, then write A",
+    ),
+    ("workers N CALL A", "the same for w0 to w(N-1)"),
+    ("start W ..", "workers that have come back wait again; start all"),
+    ("storm W mod E A edge", "a worker that does nothing but this, over and over"),
+    ("signal W", "SIGUSR1 to that worker"),
+    ("came", "who came back with an event since it was started: a number, w0+w1, none"),
+    ("result W", "what the wait of a worker came to: a number, an errno, asleep"),
+    ("lasted", "milliseconds that the last wait of the main thread took"),
+    ("repeat N", "so many rounds of what follows"),
+    ("race N", "the same, of something that may be lost in any round"),
+    ("end", "of repeat or race"),
 ];
+
+/// What a statement can begin with.
+pub(super) fn verbs() -> impl Iterator<Item = &'static str> {
+    STATEMENTS.iter().filter_map(|(form, _)| form.split(' ').next())
+}
 
 /// Of an epoll entry.
 pub(super) fn flags(words: &[&str]) -> Result<Flags, String> {
