@@ -91,8 +91,8 @@ fn every_format_takes_a_script_and_so_does_a_stored_result() {
     assert_eq!(said.code, Some(0), "{said:#?}");
     let stored = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
     let stored = stored.into_iter().find(|path| path.extension().is_some_and(|e| e == "json")).expect("a result");
-    // A timeline shows single events, of which a script has none.
-    for format in herd::report::names().into_iter().filter(|format| *format != "timeline") {
+    // These two draw single events, of which a script has none.
+    for format in herd::report::names().into_iter().filter(|format| !matches!(*format, "timeline" | "perfetto")) {
         let shown = herd(&["show", stored.to_str().unwrap(), "--format", format]);
         assert_eq!(shown.code, Some(0), "{format}: {shown:#?}");
         assert!(shown.out.contains("script-formats"), "{format}: {}", shown.out);

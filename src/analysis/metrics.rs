@@ -71,6 +71,10 @@ impl Facts<'_> {
 
     /// Minimum, median and maximum over the rounds, per event of a round.
     fn spread(&self, histogram: &BTreeMap<u64, u64>) -> Option<[f64; 3]> {
+        // A script has quiet moments, but no events to count by.
+        if !self.settings.script.is_empty() {
+            return None;
+        }
         let batch = self.seen.batch as f64;
         let rounds: u64 = histogram.values().sum();
         let (min, max) = (*histogram.keys().next()?, *histogram.keys().next_back()?);

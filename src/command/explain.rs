@@ -43,6 +43,9 @@ pub fn run(args: &ExplainArgs) -> Result<Exit, Failure> {
         writeln!(out, "\nThe columns\n")?;
         let shown = match (experiment.layout.show.as_slice(), &experiment.layout.pivot) {
             ([], Some(_)) => vec![PLAIN[0].to_owned()],
+            ([], None) if cells.iter().all(|cell| !cell.settings.script.is_empty()) => {
+                vec!["steps_held".to_owned(), "wakeups".to_owned()]
+            }
             ([], None) => PLAIN.map(String::from).to_vec(),
             (named, _) => named.to_vec(),
         };
