@@ -41,7 +41,7 @@ pub enum Command {
         after_help = "Examples:\n  herd check\n  herd check herd --repeat 10\n  herd check --cross-check\n  herd check my.toml --format junit >herd.xml"
     )]
     Check(CheckArgs),
-    /// What there is: experiments, objects, waits, loads, settings, metrics, probes.
+    /// What there is: experiments, objects, waits, loads, settings, metrics, probes, statements.
     #[command(after_help = "Examples:\n  herd list\n  herd list --settings")]
     List(ListArgs),
     /// The lesson of an experiment: drawing, question, what happens in the kernel.
@@ -196,6 +196,9 @@ pub struct ListArgs {
     /// What this kernel can do.
     #[arg(long)]
     pub probes: bool,
+    /// What a script can say.
+    #[arg(long)]
+    pub statements: bool,
 }
 
 #[derive(Debug, Args)]

@@ -100,6 +100,23 @@ pub struct Latency {
     pub max: u64,
 }
 
+/// How often a step of a script came to the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Times {
+    pub rounds: u64,
+    /// The first of these rounds, counted from 1.
+    pub first: u64,
+}
+
+/// What came of a step of a script of which something is expected.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepSeen {
+    /// Its place among the statements, counted from 0.
+    pub step: usize,
+    /// A number, an errno, workers by name, `none` or `asleep`.
+    pub outcomes: BTreeMap<String, Times>,
+}
+
 /// Everything one cell saw.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Observation {
@@ -147,6 +164,9 @@ pub struct Observation {
     /// Things worth knowing that do not spoil the counts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+    /// Of a script: what came of each step that was reached.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<StepSeen>,
 }
 
 impl Observation {
@@ -171,6 +191,7 @@ impl Observation {
             sources_refused: Vec::new(),
             timeline: None,
             warnings: Vec::new(),
+            steps: Vec::new(),
         }
     }
 

@@ -42,6 +42,8 @@ fn judge_on(cell: &mut herd::results::CellResult, release: &str) {
         id: cell.id.clone(),
         row: cell.row.clone(),
         axes: cell.axes.clone(),
+        kernel: Default::default(),
+        source: String::new(),
         settings: cell.settings.clone(),
         needs: Vec::new(),
         expectations: cell.rules.clone(),

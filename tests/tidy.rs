@@ -152,7 +152,9 @@ fn every_experiment_is_embedded_and_whole() {
         }
         let cells = found.cells(&[]).unwrap_or_else(|e| panic!("{e}"));
         let rules: Vec<_> = cells.iter().flat_map(|cell| &cell.expectations).collect();
-        assert!(!rules.is_empty(), "{path} expects nothing");
+        let scripts = cells.iter().filter(|cell| !cell.settings.script.is_empty());
+        assert!(!rules.is_empty() || scripts.clone().count() > 0, "{path} expects nothing");
+        assert!(scripts.clone().all(|cell| !cell.source.is_empty()), "{path} has a script without a source");
         assert!(rules.iter().all(|rule| !rule.source.is_empty()), "{path} has an expectation without a source");
     }
 }

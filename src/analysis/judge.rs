@@ -5,7 +5,7 @@
 //! invalid, never a pass and never a fail.
 
 use super::metrics::{self, Facts, Value};
-use super::{relation, winners};
+use super::{relation, steps, winners};
 use crate::experiment::expectation::{Share, Times};
 use crate::experiment::settings::Stranded;
 use crate::experiment::{Cell, Expectation, Rule, Settings, Winners};
@@ -14,6 +14,9 @@ use crate::results::{CellResult, Judged, Verdict};
 
 /// What the hard checks are called where they stand beside expectations.
 pub const CONSERVATION: &str = "conservation";
+
+/// And what they are called for a script, which has no events to conserve.
+pub const SCRIPT: &str = "script";
 
 /// The machine a cell ran on, as far as an expectation may depend on it.
 pub struct Here<'a> {
@@ -37,10 +40,17 @@ pub fn judge(cell: &Cell, mut seen: Observation, here: &Here<'_>) -> CellResult 
         };
         expectations.push(judged);
     }
+    let lacking = cell.kernel.excludes(here.release);
+    expectations.extend(steps::judge(cell, &seen, lacking.as_deref(), (hard, &reason)));
     let (verdict, reason) = overall((hard, reason), &expectations);
+    let pattern = || winners::pattern(&seen.winners, cell.settings.workers);
     CellResult {
         metrics: metrics::all(&facts),
-        winners: winners::pattern(&seen.winners, cell.settings.workers),
+        winners: if cell.settings.script.is_empty() {
+            pattern()
+        } else {
+            steps::last_came(cell, &seen).unwrap_or_default()
+        },
         count_source: seen.count_source.clone(),
         workers: std::mem::take(&mut seen.workers),
         expectations,
@@ -77,7 +87,9 @@ fn overall(hard: (Verdict, String), expectations: &[Judged]) -> (Verdict, String
 /// A cell that was not run, because something is lacking here.
 pub fn skip(cell: &Cell, why: String) -> CellResult {
     CellResult {
-        expectations: cell.expectations.iter().map(|e| skipped(e, why.clone())).collect(),
+        expectations: (cell.expectations.iter().map(|e| skipped(e, why.clone())))
+            .chain(steps::not_run(cell, Verdict::Skip, &why))
+            .collect(),
         verdict: Verdict::Skip,
         reason: why,
         ..unrun(cell)
@@ -87,7 +99,9 @@ pub fn skip(cell: &Cell, why: String) -> CellResult {
 /// A cell that was to run and did not.
 pub fn not_run(cell: &Cell, why: &str) -> CellResult {
     CellResult {
-        expectations: cell.expectations.iter().map(|e| invalid(e, why)).collect(),
+        expectations: (cell.expectations.iter().map(|e| invalid(e, why)))
+            .chain(steps::not_run(cell, Verdict::Invalid, why))
+            .collect(),
         reason: why.into(),
         ..unrun(cell)
     }
@@ -105,10 +119,20 @@ pub fn conservation(cell: &CellResult) -> Judged {
         reason: cell.reason.clone(),
         source: String::new(),
     };
+    let script = !cell.settings.script.is_empty();
+    if script {
+        judged.metric = SCRIPT.into();
+        judged.expected = "every step done, all workers asleep after each, all sums equal".into();
+    }
     if let Some(seen) = cell.whole_observation() {
         (judged.verdict, judged.reason) = hard_checks(&Facts { seen: &seen, settings: &cell.settings }, &cell.rules);
         judged.measured = match &seen.end {
             End::Refused { call, errno, .. } => format!("{errno} from {call}"),
+            _ if script => format!(
+                "{} of {} steps reached",
+                seen.steps.len(),
+                cell.settings.script().map_or(0, |s| s.checks().count())
+            ),
             _ => {
                 let (fired, claims) = (seen.fired, seen.total(|w| w.claims));
                 format!("{fired} of {} events fired, {claims} claimed, {} left", cell.settings.events, seen.stranded)
@@ -172,10 +196,11 @@ fn hard_checks(facts: &Facts<'_>, expectations: &[Expectation]) -> (Verdict, Str
     }
     let claims = seen.total(|w| w.claims);
     let tolerant = facts.settings.stranded == Stranded::Count;
-    if seen.fired != facts.settings.events {
+    let script = !facts.settings.script.is_empty();
+    if seen.fired != facts.settings.events && !script {
         return (Verdict::Invalid, format!("fired {} of {} events", seen.fired, facts.settings.events));
     }
-    if claims + seen.stranded != seen.fired {
+    if claims + seen.stranded != seen.fired && !script {
         let reason = format!(
             "{} events fired, {claims} claimed, {} left: {} lost",
             seen.fired,

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use super::winners;
 use crate::experiment::Settings;
+use crate::experiment::script::{Step, Wanted};
 use crate::observation::Observation;
 
 /// What a metric is computed from.
@@ -70,6 +71,10 @@ impl Facts<'_> {
 
     /// Minimum, median and maximum over the rounds, per event of a round.
     fn spread(&self, histogram: &BTreeMap<u64, u64>) -> Option<[f64; 3]> {
+        // A script has quiet moments, but no events to count by.
+        if !self.settings.script.is_empty() {
+            return None;
+        }
         let batch = self.seen.batch as f64;
         let rounds: u64 = histogram.values().sum();
         let (min, max) = (*histogram.keys().next()?, *histogram.keys().next_back()?);
@@ -196,6 +201,17 @@ pub const METRICS: &[Metric] = &[
     ),
     metric!("cpu_us_per_event", "us per event", "CPU time of all workers", |f| {
         ratio(f.seen.total(|w| w.cpu_ns) as f64 / 1000.0, f.seen.fired)
+    }),
+    metric!("steps", "steps", "of a script, those of which something is expected", |f| {
+        f.settings.script().map(|script| script.checks().count() as f64)
+    }),
+    metric!("steps_held", "steps", "of these, those that came to what is expected in every round", |f| {
+        let script = f.settings.script()?;
+        let held = |(at, _, wanted): &(usize, &Step, &Wanted)| {
+            let seen = f.seen.steps.iter().find(|seen| seen.step == *at);
+            seen.is_some_and(|seen| seen.outcomes.keys().all(|outcome| wanted.allows(outcome)))
+        };
+        Some(script.checks().filter(held).count() as f64)
     }),
     metric!("events_per_second", "events per second", "barriers included", |f| {
         ratio(f.seen.fired as f64 * 1e9, f.seen.elapsed_ns)

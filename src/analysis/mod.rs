@@ -10,6 +10,7 @@ pub mod points;
 pub mod rank;
 pub mod relation;
 pub mod sources;
+pub mod steps;
 pub mod winners;
 
 pub use judge::judge;

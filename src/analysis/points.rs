@@ -139,7 +139,8 @@ fn points<'a>(cells: impl Iterator<Item = &'a CellResult>) -> Vec<Point> {
         let runs = &by_cell[&place];
         let conservation: Vec<(&CellResult, Judged)> =
             runs.iter().map(|cell| (*cell, judge::conservation(cell))).collect();
-        found.push(point(names.unique(&format!("{place}/{}", judge::CONSERVATION)), &conservation, None));
+        let metric = &conservation[0].1.metric;
+        found.push(point(names.unique(&format!("{place}/{metric}")), &conservation, None));
         let asserted = runs.iter().map(|cell| cell.expectations.len()).max().unwrap_or(0);
         for index in 0..asserted {
             let judged: Vec<(&CellResult, Judged)> =
@@ -198,7 +199,11 @@ fn point(name: String, runs: &[(&CellResult, Judged)], rule: Option<&Rule>) -> P
         tried,
         note: note.filter(|text| !text.is_empty()),
         value: number.zip(metric.map(|m| m.unit)),
-        seconds: if judged.metric == judge::CONSERVATION { elapsed.sum::<f64>() / 1e9 } else { 0.0 },
+        seconds: if matches!(&*judged.metric, judge::CONSERVATION | judge::SCRIPT) {
+            elapsed.sum::<f64>() / 1e9
+        } else {
+            0.0
+        },
         judged,
     }
 }

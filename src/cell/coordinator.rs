@@ -10,11 +10,13 @@ use nix::unistd::{Pid, setpgid};
 use super::contract::{Injector, Member, SetupError};
 use super::count::Counter;
 use super::crew::{Crew, CrewError, Kit, pin_to};
-use super::ledger::Ledger;
+use super::ledger::{Ledger, Slot};
 use super::plan::Plan;
 use super::quiet::Watch;
 use super::rounds::Stage;
+use super::script;
 use super::scripted;
+use super::worker;
 use crate::experiment::settings::WorkerSettings;
 use crate::experiment::{KernelRange, Settings};
 use crate::observation::{End, Observation, WorkerFacts};
@@ -23,7 +25,7 @@ use crate::{load, object, wait};
 
 /// How long a worker may take to its first wait, in milliseconds. Starting is not
 /// under test, and on a loaded machine takes longer than two seconds now and then.
-const START_MS: u64 = 10_000;
+pub(super) const START_MS: u64 = 10_000;
 
 /// Entry of `herd __cell`: plan on stdin, one JSON line on stdout.
 pub fn main() -> io::Result<()> {
@@ -43,6 +45,9 @@ pub fn main() -> io::Result<()> {
     let mut counter = None;
     let found = match plan.settings.worker.wait.as_str() {
         "null" => scripted::observe(&plan.settings, plan.repetition),
+        _ if !plan.settings.script.is_empty() => {
+            script::observe(&plan, &mut counter).unwrap_or_else(Observation::empty)
+        }
         _ => attempt(&plan, &mut counter).unwrap_or_else(Observation::empty),
     };
     let mut line = serde_json::to_string(&found)?;
@@ -75,14 +80,12 @@ fn attempt(plan: &Plan, used: &mut Option<Counter>) -> Result<Observation, End> 
     let per_round = if backlog { settings.events.min(1 << 16) } else { batch };
     let ledger =
         Ledger::new(settings.workers, per_round).map_err(|e| invalid(format!("cannot map the ledger: {e}")))?;
-    let kit = Kit {
-        settings,
-        ledger: &ledger,
-        door: opened.door.as_ref(),
-        shared: &shared,
-        cpus: &cpus,
-        coordinator: std::process::id(),
+    let work = |slot: Slot<'_>, index: u32| {
+        let worker = settings.for_worker(index);
+        let wait = wait::find(&worker.wait).expect("checked in the plan");
+        worker::run(slot, index, &worker, wait, &shared, opened.door.as_ref());
     };
+    let kit = Kit { settings, ledger: &ledger, work: &work, cpus: &cpus, coordinator: std::process::id() };
     let crew_end = |error| match error {
         CrewError::Refused { worker, error } => refusal(Some(worker), &error, settings),
         CrewError::Broken(reason) => invalid(reason),
@@ -160,7 +163,7 @@ fn measure(
 /// Holds the counts against voluntary_ctxt_switches, which the kernel keeps in
 /// quite another place: sleeps of either kind must add up to it, per worker
 /// where the source knows workers. `slept` is that figure of each worker.
-fn disagreement(found: &Observation, slept: &[u64]) -> Option<String> {
+pub(super) fn disagreement(found: &Observation, slept: &[u64]) -> Option<String> {
     let whole = |worker: &WorkerFacts| worker.wakeups + worker.own_sleeps + worker.dsleeps.unwrap_or(0);
     match found.count_source.as_str() {
         "ledger" => None,
@@ -208,18 +211,18 @@ fn refusal(worker: Option<u32>, error: &SetupError, settings: &Settings) -> End 
     End::Refused { worker, call, errno: format!("{:?}", error.errno) }
 }
 
-fn invalid(reason: String) -> End {
+pub(super) fn invalid(reason: String) -> End {
     End::Invalid { reason, again: false }
 }
 
 /// CPUs this process may run on.
-fn allowed_cpus() -> nix::Result<Vec<usize>> {
+pub(super) fn allowed_cpus() -> nix::Result<Vec<usize>> {
     let set = nix::sched::sched_getaffinity(Pid::from_raw(0))?;
     Ok((0..nix::sched::CpuSet::count()).filter(|cpu| set.is_set(*cpu).unwrap_or(false)).collect())
 }
 
 /// Soft limit up to the hard one: a worker costs up to three descriptors here.
-fn raise_descriptor_limit() {
+pub(super) fn raise_descriptor_limit() {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
     if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
         && soft < hard

@@ -14,14 +14,12 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::Pid;
 
-use super::contract::{Call, Door, SetupError, SharedWait};
-use super::ledger::{Ledger, Phase};
+use super::contract::{Call, SetupError};
+use super::ledger::{Ledger, Phase, Slot};
 use super::task::{Look, Task};
-use super::worker;
 use crate::experiment::Settings;
 use crate::experiment::settings::Affinity;
 use crate::sys;
-use crate::wait;
 
 /// Stack of a worker thread: the loop is shallow.
 const STACK: usize = 64 * 1024;
@@ -32,8 +30,8 @@ const KEEP_FILES: u32 = 1024;
 pub struct Kit<'a> {
     pub settings: &'a Settings,
     pub ledger: &'a Ledger,
-    pub door: &'a dyn Door,
-    pub shared: &'a SharedWait,
+    /// What worker `index` does, with its slot; returns only when it failed.
+    pub work: &'a (dyn Fn(Slot<'_>, u32) + Sync),
     /// The CPUs this cell may use.
     pub cpus: &'a [usize],
     /// Process id of the coordinator.
@@ -221,9 +219,7 @@ fn run_one(kit: &Kit<'_>, index: u32) {
     if let Err(errno) = pin(kit.settings.affinity, index, kit.cpus) {
         return slot.gone(&SetupError { call: Call::Affinity, errno });
     }
-    let settings = kit.settings.for_worker(index);
-    let wait = wait::find(&settings.wait).expect("checked in the plan");
-    worker::run(slot, index, &settings, wait, kit.shared, kit.door);
+    (kit.work)(slot, index);
 }
 
 fn pin(affinity: Affinity, index: u32, cpus: &[usize]) -> Result<(), Errno> {

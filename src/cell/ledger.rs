@@ -13,8 +13,8 @@ use super::contract::{Asleep, Call, Claim, SetupError};
 use crate::sys::futex;
 use crate::sys::shared::SharedRows;
 
-/// Words of a slot: five cache lines' worth and no line shared with a neighbour.
-const SLOT: usize = 40;
+/// Words of a slot: six cache lines' worth and no line shared with a neighbour.
+const SLOT: usize = 48;
 /// Words of a record.
 const RECORD: usize = 4;
 
@@ -39,6 +39,12 @@ const LAST_RETURN: usize = 30;
 const LAST_CLAIM: usize = 31;
 /// Call and first argument of each place.
 const PLACE: usize = 32;
+
+/// Turns of a script begun and ended, when the last one began, what it came to.
+const BEGUN: usize = 40;
+const ENDED: usize = 41;
+const SINCE: usize = 42;
+const OUTCOME: usize = 43;
 
 /// Errors counted by name.
 const ERRNOS: [Errno; 7] =
@@ -127,8 +133,25 @@ impl Slot<'_> {
         futex::wait_while(&self.words[GATE], GATE_SHUT);
     }
 
+    /// Rests until turn number `turn`, counted from 0, is given.
+    pub fn rest(&self, turn: u32) {
+        futex::wait_while(&self.words[GATE], turn);
+    }
+
+    /// Turn number `turn` of a script begins now.
+    pub fn begun(&self, turn: u32, now_ns: u64) {
+        self.words[SINCE].store(now_ns, Relaxed);
+        self.words[BEGUN].store(u64::from(turn) + 1, Release);
+    }
+
+    /// And ends with this: events, or an errno below zero.
+    pub fn ended(&self, turn: u32, outcome: i64) {
+        self.words[OUTCOME].store(outcome as u64, Relaxed);
+        self.words[ENDED].store(u64::from(turn) + 1, Release);
+    }
+
     pub fn registered(&self, asleep: &Asleep, objects: &[u64]) {
-        for (words, place) in self.words[PLACE..].chunks(2).zip(asleep.places()) {
+        for (words, place) in self.words[PLACE..BEGUN].chunks(2).zip(asleep.places()) {
             words[0].store(place.call as u64, Relaxed);
             words[1].store(place.first.unwrap_or(u64::MAX), Relaxed);
         }
@@ -210,6 +233,26 @@ impl<'a> Slot<'a> {
         futex::store_and_wake(&self.words[GATE], GATE_OPEN);
     }
 
+    /// Gives the worker turns up to, without, number `turns`.
+    pub fn give_turns(&self, turns: u32) {
+        futex::store_and_wake(&self.words[GATE], turns);
+    }
+
+    /// How many turns have begun.
+    pub fn turns_begun(&self) -> u32 {
+        self.words[BEGUN].load(Acquire) as u32
+    }
+
+    /// How many turns have ended, and what the last of them came to.
+    pub fn turns_ended(&self) -> (u32, i64) {
+        (self.words[ENDED].load(Acquire) as u32, self.words[OUTCOME].load(Relaxed) as i64)
+    }
+
+    /// When the last turn began.
+    pub fn since_ns(&self) -> u64 {
+        self.words[SINCE].load(Relaxed)
+    }
+
     pub fn returns(&self) -> u64 {
         self.words[RETURNS].load(Acquire)
     }
@@ -253,7 +296,7 @@ impl<'a> Slot<'a> {
             let first = words[1].load(Relaxed);
             Asleep::at(&[words[0].load(Relaxed) as i64], (first != u64::MAX).then_some(first))
         };
-        self.words[PLACE..].chunks(2).take(count).map(place).fold(Asleep::default(), Asleep::or)
+        self.words[PLACE..BEGUN].chunks(2).take(count).map(place).fold(Asleep::default(), Asleep::or)
     }
 
     /// Why setting up failed.

@@ -12,6 +12,7 @@ pub mod ledger;
 pub mod plan;
 pub mod quiet;
 pub mod rounds;
+pub mod script;
 pub mod scripted;
 pub mod task;
 pub mod worker;

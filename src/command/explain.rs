@@ -31,14 +31,21 @@ pub fn run(args: &ExplainArgs) -> Result<Exit, Failure> {
                 writeln!(out, "\n{heading}\n\n{text}")?;
             }
         }
-        writeln!(out, "\nWhat is expected\n")?;
-        for (whom, source, rules) in rules(&cells) {
+        scripts(out, &cells)?;
+        let rules = rules(&cells);
+        if !rules.is_empty() {
+            writeln!(out, "\nWhat is expected\n")?;
+        }
+        for (whom, source, rules) in rules {
             indented(out, 2, &format!("{whom}: {}", rules.join(", ")))?;
             indented(out, 6, source)?;
         }
         writeln!(out, "\nThe columns\n")?;
         let shown = match (experiment.layout.show.as_slice(), &experiment.layout.pivot) {
             ([], Some(_)) => vec![PLAIN[0].to_owned()],
+            ([], None) if cells.iter().all(|cell| !cell.settings.script.is_empty()) => {
+                vec!["steps_held".to_owned(), "wakeups".to_owned()]
+            }
             ([], None) => PLAIN.map(String::from).to_vec(),
             (named, _) => named.to_vec(),
         };
@@ -49,6 +56,27 @@ pub fn run(args: &ExplainArgs) -> Result<Exit, Failure> {
         writeln!(out, "\nRun it: herd run {}", args.experiment)
     })?;
     Ok(Exit::Pass)
+}
+
+/// What each script does, and behind `->` what is expected.
+fn scripts(out: &mut dyn Write, cells: &[Cell]) -> io::Result<()> {
+    let mut known: Vec<(&str, &[String])> = Vec::new();
+    for cell in cells.iter().filter(|cell| !cell.settings.script.is_empty()) {
+        let script = (cell.row.as_str(), cell.settings.script.as_slice());
+        if known.contains(&script) {
+            continue;
+        }
+        if known.is_empty() {
+            writeln!(out, "\nWhat is done, and what must come of it\n")?;
+        }
+        known.push(script);
+        indented(out, 2, &format!("{}:", cell.row))?;
+        indented(out, 6, &script.1.join("; "))?;
+        if !cell.source.is_empty() {
+            indented(out, 6, &format!("[{}]", cell.source))?;
+        }
+    }
+    Ok(())
 }
 
 /// For whom, the source, and what is said: each different expectation once, with

@@ -4,7 +4,7 @@ use super::{Failure, print};
 use crate::analysis::metrics::METRICS;
 use crate::cli::ListArgs;
 use crate::exit::Exit;
-use crate::experiment::{embedded, keys::KEYS};
+use crate::experiment::{embedded, keys::KEYS, script::STATEMENTS};
 use crate::{load, object, probe, wait};
 
 /// The object, and below it its modes.
@@ -28,6 +28,8 @@ pub fn run(args: &ListArgs) -> Result<Exit, Failure> {
         KEYS.iter().map(|k| (k.name.into(), format!("{} [{}]", k.about, k.values))).collect()
     } else if args.metrics {
         METRICS.iter().map(|m| (m.name.into(), format!("{} [{}]", m.about, m.unit))).collect()
+    } else if args.statements {
+        STATEMENTS.iter().map(|(form, about)| ((*form).into(), (*about).into())).collect()
     } else if args.probes {
         let said = |p: &probe::Probe| p.run().map_or_else(|why| format!("no: {why}"), |()| "yes".into());
         probe::PROBES.iter().map(|p| (p.name.into(), format!("{}: {}", p.about, said(p)))).collect()

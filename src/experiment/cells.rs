@@ -6,7 +6,9 @@
 use super::error::ExperimentError;
 use super::expectation::Expectation;
 use super::file::{Axis, Experiment, Row};
+use super::kernel::KernelRange;
 use super::keys;
+use super::script::Script;
 use super::settings::{PlacementKind, Settings, Sharing, Steering};
 use crate::object::Object;
 use crate::wait::{Demand, Wait};
@@ -29,6 +31,12 @@ pub struct Cell {
     pub settings: Settings,
     pub needs: Vec<String>,
     pub expectations: Vec<Expectation>,
+    /// Of a script: where its steps come from.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub source: String,
+    /// Kernels that a script speaks about.
+    #[serde(default, skip_serializing_if = "KernelRange::is_open")]
+    pub kernel: KernelRange,
 }
 
 /// `--set key=value`; the value is TOML, a bare word, or a comma list of either.
@@ -130,6 +138,10 @@ impl Experiment {
             id.push_str(&format!("/{key}={value}"));
         }
         check(&settings).map_err(|reason| refused(format!("{:?}: {reason}", row.name)))?;
+        if settings.script.is_empty() && !(row.source.is_empty() && row.kernel.is_open()) {
+            let message = "source, since and before belong to a script; for rules write them in [[expect]]";
+            return Err(refused(format!("{:?}: {message}", row.name)));
+        }
         Ok(Cell {
             experiment: self.name.clone(),
             id,
@@ -137,6 +149,8 @@ impl Experiment {
             axes,
             needs: needs(self.needs.iter().chain(&row.needs), &settings),
             expectations: self.expectations_for(row, &settings),
+            source: row.source.clone(),
+            kernel: row.kernel.clone(),
             settings,
         })
     }
@@ -154,6 +168,11 @@ impl Experiment {
 /// its object and waits.
 fn needs<'a>(named: impl Iterator<Item = &'a String>, settings: &Settings) -> Vec<String> {
     let mut needs: Vec<String> = named.cloned().collect();
+    if let Some(script) = settings.script() {
+        let more = script.needs().filter(|need| !needs.iter().any(|known| known == need)).map(String::from);
+        needs.extend(more.collect::<Vec<_>>());
+        return needs;
+    }
     let workers = distinct_workers(settings).map(|index| settings.for_worker(index));
     let of_waits = workers.filter_map(|worker| crate::wait::find(&worker.wait)?.needs(&worker));
     let of_object = crate::object::find(&settings.object).and_then(|object| object.needs(settings));
@@ -223,6 +242,22 @@ fn refuse_demand(wait: &dyn Wait, object: &dyn Object, settings: &Settings) -> O
     Some(reason)
 }
 
+/// A script stands alone: what it does not say itself must not be said beside it.
+fn check_script(settings: &Settings, script: &Script) -> Result<(), String> {
+    if settings.workers as usize != script.workers.len() {
+        return Err(format!("the script has {} workers, but workers = {}", script.workers.len(), settings.workers));
+    }
+    let mut rest = Settings { script: Vec::new(), workers: Settings::default().workers, ..settings.clone() };
+    let plain = Settings::default();
+    (rest.placement, rest.affinity, rest.limit_ms) = (plain.placement, plain.affinity, plain.limit_ms);
+    match rest == plain {
+        true => Ok(()),
+        false => Err("a script says itself what is opened, who waits and what happens; only placement, affinity and \
+                      limit_ms go with it"
+            .into()),
+    }
+}
+
 /// Refuses what no kernel can do, with the kernel's own reason.
 pub fn check(settings: &Settings) -> Result<(), String> {
     let placed = settings.placement().workers();
@@ -233,6 +268,9 @@ pub fn check(settings: &Settings) -> Result<(), String> {
             "placement {exact} has {placed} workers, but workers = {}; set only one of the two, or placement = \"processes\"",
             settings.workers
         ));
+    }
+    if let Some(script) = settings.script() {
+        return check_script(settings, &script);
     }
     if !settings.events.is_multiple_of(settings.burst) {
         return Err(format!("events = {} is not a multiple of burst = {}", settings.events, settings.burst));

@@ -53,6 +53,11 @@ embed![
     "43-other-waits.toml",
     "45-accept-mutex.toml",
     "46-steering.toml",
+    "50-nested.toml",
+    "51-selftest-epoll.toml",
+    "52-edge-of-a-pipe.toml",
+    "53-stray-signal.toml",
+    "54-closed-elsewhere.toml",
 ];
 
 /// Parses the embedded experiment of that name.

@@ -4,6 +4,7 @@
 
 use super::error::ExperimentError;
 use super::expectation::{Expectation, Rule};
+use super::kernel::KernelRange;
 use super::keys;
 use super::reader::Reader;
 use toml::Value;
@@ -24,11 +25,14 @@ pub struct Assignment {
 }
 
 /// One `[[wait]]`: a row of the table.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Row {
     pub name: String,
     pub line: usize,
     pub needs: Vec<String>,
+    /// Of a script: where its steps come from, and the kernels they speak about.
+    pub source: String,
+    pub kernel: KernelRange,
     pub settings: Vec<Assignment>,
 }
 
@@ -140,7 +144,7 @@ impl Experiment {
         if found.rows.is_empty() {
             let kind = found.defaults.iter().find(|a| a.key == "kind");
             let name = kind.and_then(|a| a.placed.value.as_str()).unwrap_or("block");
-            found.rows.push(Row { name: name.into(), line: 0, needs: Vec::new(), settings: Vec::new() });
+            found.rows.push(Row { name: name.into(), ..Row::default() });
         }
         let table = root.get_ref().get("table");
         found.check_names(table.map_or(0, |table| reader.line(table.span().start)))?;

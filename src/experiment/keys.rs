@@ -2,6 +2,7 @@
 //! is set. Experiment files, `--set`, overrides and the documentation all go
 //! through it, so a setting cannot exist in one of them only.
 
+use super::script::Script;
 use super::settings::*;
 use toml::Value;
 
@@ -128,6 +129,19 @@ fn interest(value: &Value) -> Result<Vec<String>, Mistake> {
         .collect()
 }
 
+/// The number of workers is that of the script.
+fn script(settings: &mut Settings, value: &Value) -> Result<(), Mistake> {
+    let wanted = "a list of statements such as [\"epoll e0\", \"wait e0 -> 0\"]";
+    let list = value.as_array().filter(|list| !list.is_empty()).ok_or(wanted)?;
+    let lines: Vec<String> =
+        list.iter().map(|line| line.as_str().map(str::to_owned)).collect::<Option<_>>().ok_or(wanted)?;
+    let script = Script::parse(&lines)
+        .map_err(|mistake| Mistake::Other(format!("script, {:?}: {}", lines[mistake.at], mistake.message)))?;
+    settings.workers = script.workers.len() as u32;
+    settings.script = lines;
+    Ok(())
+}
+
 fn overrides(value: &Value) -> Result<Vec<Override>, Mistake> {
     let wanted = "a list of tables such as { workers = [0, 1], exclusive = false }";
     let list = value.as_array().ok_or(wanted)?;
@@ -233,6 +247,9 @@ pub const KEYS: &[Key] = &[
     }),
     key!("trial", "0..100000", "events per trial, for figures about small samples", |s, v| {
         number(v, 0, 100_000).map(|x| s.trial = x)
+    }),
+    key!("script", "list of statements", "descriptors, waiters and steps instead of a row of workers", |s, v| {
+        script(s, v)
     }),
     key!("null_wakeups", "0..100000", "wakeups per event that the null wait pretends", |s, v| {
         number(v, 0, 100_000).map(|x| s.null.wakeups = x)

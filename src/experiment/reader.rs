@@ -6,6 +6,7 @@ use super::expectation::{Expectation, Rule};
 use super::file::{Assignment, Axis, Expect, Layout, Placed, Row};
 use super::kernel::{KernelRange, Release};
 use super::keys;
+use super::script::Script;
 use toml::Value;
 use toml::de::{DeTable, DeValue};
 
@@ -123,21 +124,35 @@ impl Reader<'_> {
     }
 
     pub(super) fn assignment(&self, key: &str, value: &DeValue<'_>, at: usize) -> Result<Assignment, ExperimentError> {
+        let line = self.line(self.offender(key, value, at));
         let value = self.value(value, at)?;
-        let line = self.line(at);
         // Tried on a scratch copy so that the mistake is found on its own line.
         keys::set(&mut super::Settings::default(), key, &value)
             .map_err(|e| ExperimentError::new(self.path, line, e.to_string()))?;
         Ok(Assignment { key: key.into(), placed: Placed { value, line } })
     }
 
+    /// Where a mistake in `value` stands: of a script, the statement that has it.
+    fn offender(&self, key: &str, value: &DeValue<'_>, at: usize) -> usize {
+        let (DeValue::Array(items), "script") = (value, key) else {
+            return at;
+        };
+        let text = |item: &DeValue<'_>| if let DeValue::String(text) = item { text.to_string() } else { String::new() };
+        let lines: Vec<String> = items.iter().map(|item| text(item.get_ref())).collect();
+        let wrong = Script::parse(&lines).err();
+        wrong.and_then(|mistake| items.get(mistake.at)).map_or(at, |item| item.span().start)
+    }
+
     pub(super) fn row(&self, table: &DeTable<'_>, at: usize) -> Result<Row, ExperimentError> {
-        let mut row = Row { name: String::new(), line: self.line(at), needs: Vec::new(), settings: Vec::new() };
+        let mut row = Row { line: self.line(at), ..Row::default() };
         for (key, value) in table.iter() {
             let here = value.span().start;
             match key.get_ref().as_ref() {
                 "name" => row.name = self.string(value.get_ref(), "name", here)?,
                 "needs" => row.needs = self.probes(value.get_ref(), here)?,
+                "source" => row.source = self.string(value.get_ref(), "source", here)?,
+                "since" => row.kernel.since = Some(self.release(value.get_ref(), "since", here)?),
+                "before" => row.kernel.before = Some(self.release(value.get_ref(), "before", here)?),
                 name => {
                     let key_at = if keys::find(name).is_some() { here } else { key.span().start };
                     row.settings.push(self.assignment(name, value.get_ref(), key_at)?);
@@ -150,6 +165,9 @@ impl Reader<'_> {
                 Some(kind) => row.name = kind.into(),
                 None => return self.err(at, "a [[wait]] needs a name"),
             }
+        }
+        if row.kernel.is_empty() {
+            return self.err(at, format!("{} is no kernel at all; exchange since and before", row.kernel));
         }
         Ok(row)
     }

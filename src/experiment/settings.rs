@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 pub use super::placement::{Placement, PlacementKind};
+use super::script::Script;
 use super::special::is_default;
 pub use super::special::{RingOwner, RingSetup, SignalOwner, WaitCall};
 
@@ -273,6 +274,9 @@ pub struct Settings {
     /// Events per trial, for figures about small samples; 0 is one trial.
     pub trial: u64,
     pub null: NullScript,
+    /// Statements that are the whole cell; see `script`. Empty for rows of workers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub script: Vec<String>,
     #[serde(flatten)]
     pub worker: WorkerSettings,
     #[serde(rename = "override", default)]
@@ -303,6 +307,7 @@ impl Default for Settings {
             force: false,
             trial: 0,
             null: NullScript::default(),
+            script: Vec::new(),
             worker: WorkerSettings::default(),
             overrides: Vec::new(),
         }
@@ -310,6 +315,14 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// The script, for a cell that is one.
+    ///
+    /// # Panics
+    /// When it is wrong; the planner has checked it.
+    pub fn script(&self) -> Option<Script> {
+        (!self.script.is_empty()).then(|| Script::parse(&self.script).expect("scripts are checked in the plan"))
+    }
+
     /// The placement in figures.
     pub fn placement(&self) -> Placement {
         match self.placement {

@@ -24,6 +24,9 @@ const PLAIN: [(&str, &str); 4] = [
     ("spurious_visible_per_event", "visible"),
 ];
 
+/// The same where all cells are scripts.
+const OF_SCRIPTS: [(&str, &str); 2] = [("steps_held", "steps held"), ("wakeups", "wakeups")];
+
 /// The tables of one experiment, none wider than `width` where that can be had.
 pub fn grids(results: &Results, experiment: &ExperimentFacts, width: usize) -> Vec<Grid> {
     let cells: Vec<&CellResult> = results.cells.iter().filter(|c| c.experiment == experiment.name).collect();
@@ -54,6 +57,9 @@ pub fn value(cell: &CellResult, metric: &str) -> String {
     let Some(mean) = get(metric) else {
         return "-".into();
     };
+    if let ("steps_held", Some(steps)) = (metric, get("steps")) {
+        return format!("{} of {}", rounded(mean), rounded(steps));
+    }
     let extremes = get(&format!("{metric}_min")).zip(get(&format!("{metric}_max")));
     match extremes {
         Some((min, max)) if min != max => format!("{} ({}-{})", rounded(mean), rounded(min), rounded(max)),
@@ -97,8 +103,10 @@ fn groups<'a, K: PartialEq>(cells: &[&'a CellResult], key: impl Fn(&CellResult) 
 }
 
 fn plain(cells: &[&CellResult], experiment: &ExperimentFacts) -> Vec<Grid> {
+    let scripts = cells.iter().all(|cell| !cell.settings.script.is_empty());
+    let usual: &[(&str, &str)] = if scripts { &OF_SCRIPTS } else { &PLAIN };
     let chosen: Vec<(String, String)> = if experiment.layout.show.is_empty() {
-        PLAIN.iter().map(|(metric, title)| ((*metric).into(), (*title).into())).collect()
+        usual.iter().map(|(metric, title)| ((*metric).into(), (*title).into())).collect()
     } else {
         experiment.layout.show.iter().map(|metric| (metric.clone(), title(metric))).collect()
     };

@@ -42,7 +42,9 @@ fn experiment_to(results: &Results, experiment: &ExperimentFacts, style: Style, 
     for line in wrapped(&experiment.question, style.width).iter().filter(|line| !line.is_empty()) {
         writeln!(out, "  {line}")?;
     }
-    writeln!(out, "  {}", subject(results, experiment))?;
+    for line in wrapped(&subject(results, experiment), style.width) {
+        writeln!(out, "  {line}")?;
+    }
     for grid in grid::grids(results, experiment, style.width) {
         writeln!(out)?;
         if !grid.heading.is_empty() {
@@ -56,6 +58,7 @@ fn experiment_to(results: &Results, experiment: &ExperimentFacts, style: Style, 
         for line in wrapped(&format!("{} {}: {}", cell.verdict, cell.id, cell.reason), style.width) {
             writeln!(out, "{line}")?;
         }
+        other_steps(cell, out)?;
     }
     if style.verbose {
         for cell in cells.clone() {
@@ -77,20 +80,33 @@ fn experiment_to(results: &Results, experiment: &ExperimentFacts, style: Style, 
     Ok(())
 }
 
+/// The steps of a script that went wrong, besides the one in its reason.
+fn other_steps(cell: &CellResult, out: &mut dyn Write) -> io::Result<()> {
+    let failed = cell.expectations.iter().filter(|e| e.verdict == Verdict::Fail);
+    for step in failed.skip(1).filter(|_| !cell.settings.script.is_empty()) {
+        writeln!(out, "    {}: expected {}, measured {}", step.metric, step.expected, step.measured)?;
+    }
+    Ok(())
+}
+
 /// The line that says what the numbers are and where they were taken.
 fn subject(results: &Results, experiment: &ExperimentFacts) -> String {
     let environment = &results.environment;
     let cells: Vec<&CellResult> = results.cells.iter().filter(|c| c.experiment == experiment.name).collect();
+    let (scripts, cells): (Vec<_>, Vec<_>) = cells.into_iter().partition(|c| !c.settings.script.is_empty());
     let events: Vec<u64> = cells.iter().map(|c| c.settings.events).collect();
     let events = match (events.iter().min(), events.iter().max()) {
         (Some(min), Some(max)) if min == max => format!("{min} events a cell"),
         (Some(min), Some(max)) => format!("{min} to {max} events a cell"),
+        _ if !scripts.is_empty() => String::new(),
         _ => "no cell".into(),
     };
-    format!(
-        "Per event, {events}; Linux {}, {} CPUs, herd {}.",
-        environment.kernel_release, environment.cpus_online, results.herd
-    )
+    let what = match (scripts.len(), events.as_str()) {
+        (0, events) => format!("Per event, {events}"),
+        (count, "") => format!("{count} scripts, figures in all"),
+        (count, events) => format!("Per event, {events}; {count} scripts"),
+    };
+    format!("{what}; Linux {}, {} CPUs, herd {}.", environment.kernel_release, environment.cpus_online, results.herd)
 }
 
 fn drawn(grid: &Grid) -> String {

@@ -48,6 +48,8 @@ pub fn woken(results: &mut Results, name: &str, rounds: &[(u64, u64)]) {
 
 pub fn judge(cell: &mut CellResult) {
     let again = herd::experiment::Cell {
+        source: String::new(),
+        kernel: Default::default(),
         experiment: cell.experiment.clone(),
         id: cell.id.clone(),
         row: cell.row.clone(),

@@ -1,7 +1,7 @@
 //! One cell, old and new: rules, counts and order.
 
 use super::pairing::Group;
-use super::{Change, Direction, ERROR_RATE};
+use super::{Change, Direction, ERROR_RATE, steps};
 use crate::analysis::judge::{self, short};
 use crate::analysis::metrics::Facts;
 use crate::analysis::rank::{Histogram, mann_whitney};
@@ -69,7 +69,12 @@ pub fn compare(old: &Group<'_>, new: &Group<'_>) -> Found {
         }
     }
     let known = found.changes.iter().any(|change| change.what == WAKEUPS);
-    if let ([Some(was), Some(is)], false) = (&wakeups, known)
+    let script = !new.first().settings.script.is_empty();
+    if script {
+        found.changes.extend(steps::changes(old, new));
+    }
+    // What a script may come to differs from run to run; its steps say what is right.
+    if let ([Some(was), Some(is)], false) = (&wakeups, known || script)
         && comparable
         && was.differ(is)
     {
@@ -97,7 +102,9 @@ pub fn compare(old: &Group<'_>, new: &Group<'_>) -> Found {
             names[0], names[1]
         ));
     }
-    order(old, new, &mut found);
+    if !script {
+        order(old, new, &mut found);
+    }
     refusal(old, new, &mut found);
     found
 }
@@ -139,7 +146,7 @@ fn hard_checks(old: &Group<'_>, new: &Group<'_>, found: &mut Found) {
 
 /// How often a rule held and did not.
 #[derive(Clone, Debug, Default)]
-struct Standing {
+pub(super) struct Standing {
     passed: usize,
     failed: usize,
     /// Of the first repetition that decides.
@@ -147,7 +154,7 @@ struct Standing {
 }
 
 impl Standing {
-    fn of<'a>(judged: impl Iterator<Item = Judged> + 'a) -> Standing {
+    pub(super) fn of<'a>(judged: impl Iterator<Item = Judged> + 'a) -> Standing {
         let mut found = Standing::default();
         for one in judged {
             let failed = one.verdict == Verdict::Fail;
@@ -162,11 +169,11 @@ impl Standing {
         found
     }
 
-    fn known(&self) -> bool {
+    pub(super) fn known(&self) -> bool {
         self.passed + self.failed > 0
     }
 
-    fn holds(&self) -> bool {
+    pub(super) fn holds(&self) -> bool {
         self.failed == 0 && self.passed > 0
     }
 }

@@ -9,6 +9,7 @@ pub(super) mod cell;
 mod fields;
 mod latency;
 pub(super) mod pairing;
+mod steps;
 
 use serde::Serialize;
 

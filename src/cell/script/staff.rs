@@ -1,0 +1,244 @@
+//! The workers of a script and what is known of them: started once, given their
+//! turns one by one, and seen asleep after each step.
+
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+
+use super::table::Table;
+use super::waiter;
+use crate::cell::coordinator::{START_MS, allowed_cpus, disagreement, invalid};
+use crate::cell::count::{Counter, Sleeps};
+use crate::cell::crew::{Crew, CrewError, Kit, comm, pin_to};
+use crate::cell::ledger::{Ledger, Phase, Slot};
+use crate::cell::plan::Plan;
+use crate::cell::quiet::Watch;
+use crate::cell::task::{Look, Switches, Task};
+use crate::experiment::Script;
+use crate::observation::{End, Observation, WorkerFacts};
+use crate::sys;
+
+/// Look for dead workers once in so many failed tries.
+const TRIES_PER_CHECK: u32 = 64;
+/// More returns between two steps than any script has.
+const RECORDS: u64 = 64;
+
+/// Workers that run.
+pub struct Staff {
+    ledger: Ledger,
+    crew: Crew,
+    /// Absent beside a storm, which never sleeps.
+    watch: Option<Watch>,
+    members: Vec<(i32, i32)>,
+    /// Turns given to each.
+    given: Vec<u32>,
+    /// Sleeps of each that ended between an event and quiet.
+    wakeups: Vec<u64>,
+    dsleeps: Option<u64>,
+    rounds: std::collections::BTreeMap<u64, u64>,
+    switches: Vec<Switches>,
+    refused: Vec<String>,
+    /// Some wait ends by a timer, perhaps between two readings of counts: sums of
+    /// these need not agree then.
+    timers: bool,
+    limit: Duration,
+}
+
+impl Staff {
+    /// Starts every worker of the script; each rests at its gate.
+    pub fn start(plan: &Plan, script: &Script, table: &Table) -> Result<Staff, End> {
+        let broken = |e: std::io::Error| invalid(e.to_string());
+        let count = script.workers.len();
+        let ledger = Ledger::new(count as u32, RECORDS).map_err(broken)?;
+        let cpus = allowed_cpus().map_err(|e| invalid(e.to_string()))?;
+        let work = |slot: Slot<'_>, index: u32| waiter::run(slot, &script.workers[index as usize], table);
+        let coordinator = std::process::id();
+        let kit = Kit { settings: &plan.settings, ledger: &ledger, work: &work, cpus: &cpus, coordinator };
+        let crew = Crew::start(&kit).map_err(crew_end)?;
+        // What wakes workers runs where the main thread runs; see `coordinator`.
+        pin_to(*cpus.last().expect("a process has a CPU"))
+            .map_err(|e| invalid(format!("cannot pin the main thread: {e}")))?;
+        let tasks = at_rest(&ledger, &crew)?;
+        let members = tasks.iter().map(|t| (t.pid as i32, t.tid as i32)).collect();
+        let mut staff = Staff {
+            crew,
+            watch: None,
+            members,
+            given: vec![0; count],
+            wakeups: vec![0; count],
+            dsleeps: Some(0),
+            rounds: Default::default(),
+            switches: Vec::new(),
+            refused: Vec::new(),
+            timers: script.has_timers(),
+            limit: Duration::from_millis(plan.settings.limit_ms),
+            ledger,
+        };
+        if !script.storms() {
+            let (counter, refused) =
+                Counter::open(plan.count_with.as_deref(), &comm(coordinator), &tasks).map_err(invalid)?;
+            staff.refused = refused;
+            let watch = Watch::new(&staff.ledger, tasks, counter, script.has_timers()).map_err(broken)?;
+            staff.switches = watch.switches().map_err(broken)?;
+            staff.watch = Some(watch);
+        }
+        Ok(staff)
+    }
+
+    /// Lets `workers` wait, those that do not wait already, one after the other:
+    /// each is asleep, or back, before the next one begins.
+    pub fn give_turns(&mut self, workers: &[usize]) -> Result<(), End> {
+        for worker in workers {
+            let slot = self.ledger.slot(*worker as u32);
+            if slot.turns_ended().0 == self.given[*worker] {
+                self.given[*worker] += 1;
+                slot.give_turns(self.given[*worker]);
+                self.settle(false)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes on when everybody sleeps. With `events` the sleeps since the last
+    /// time are wakeups; otherwise they belong to the start of a turn.
+    pub fn settle(&mut self, events: bool) -> Result<(), End> {
+        let Some(watch) = &mut self.watch else {
+            return Ok(());
+        };
+        let broken = |e: std::io::Error| invalid(e.to_string());
+        let deadline = Instant::now() + self.limit;
+        for tries in 1.. {
+            let begun = self.ledger.slots().zip(&self.given).all(|(slot, given)| slot.turns_begun() == *given);
+            let quiet = watch.try_quiet(&self.ledger).map_err(broken)?;
+            let Err(not_yet) = quiet.and(if begun { Ok(()) } else { Err(not_begun()) }) else {
+                break;
+            };
+            if sys::signal::termination_asked() {
+                return Err(End::Interrupted);
+            }
+            if tries % TRIES_PER_CHECK == 0 {
+                self.crew.check_alive().map_err(crew_end)?;
+                if Instant::now() > deadline {
+                    let states = watch.describe().join("; ");
+                    let reason = format!(
+                        "worker {} is not asleep after {} ms: {}; {states}",
+                        not_yet.worker,
+                        self.limit.as_millis(),
+                        not_yet.why
+                    );
+                    return Err(End::Invalid { reason, again: true });
+                }
+            }
+            let _ = nix::sched::sched_yield();
+        }
+        let before: Vec<Sleeps> = watch.sleeps().collect();
+        let change = watch.take(&self.ledger).map_err(broken)?;
+        if events {
+            for ((sum, now), before) in self.wakeups.iter_mut().zip(watch.sleeps()).zip(before) {
+                *sum += now.wakeups - before.wakeups;
+            }
+            *self.rounds.entry(change.wakeups).or_default() += 1;
+            self.dsleeps = self.dsleeps.zip(change.dsleeps).map(|(sum, more)| sum + more);
+        }
+        Ok(())
+    }
+
+    /// What the last turn of `worker` came to; `None` while it lasts.
+    pub fn result(&self, worker: usize) -> Option<Result<u64, Errno>> {
+        let (ended, outcome) = self.ledger.slot(worker as u32).turns_ended();
+        let result = if outcome < 0 { Err(Errno::from_raw(-outcome as i32)) } else { Ok(outcome as u64) };
+        (ended > 0 && ended == self.given[worker]).then_some(result)
+    }
+
+    /// When the last turn of `worker` began.
+    pub fn since_ns(&self, worker: usize) -> u64 {
+        self.ledger.slot(worker as u32).since_ns()
+    }
+
+    pub fn signal(&self, worker: usize) -> Result<(), Errno> {
+        let (pid, tid) = self.members[worker];
+        sys::interrupt::send(pid, tid)
+    }
+
+    /// Adds what the workers did; the counter is left in `used`.
+    pub fn report(self, found: &mut Observation, used: &mut Option<Counter>) -> std::io::Result<()> {
+        found.sources_refused = self.refused;
+        for (slot, wakeups) in self.ledger.slots().zip(self.wakeups) {
+            found.workers.push(WorkerFacts {
+                wakeups,
+                returns: slot.returns(),
+                claims: slot.claims(),
+                empty_returns: slot.empty_returns(),
+                errors: slot.errors().collect(),
+                ..WorkerFacts::default()
+            });
+        }
+        let Some(watch) = self.watch else {
+            return Ok(());
+        };
+        found.count_source = watch.counter().name().into();
+        found.wakeups_per_round = self.rounds;
+        found.dsleeps = self.dsleeps;
+        if self.timers {
+            found.wakeups_per_round = [(found.total(|w| w.wakeups), 1)].into();
+        } else if let (End::Complete, "bpf" | "proc", Ok(switches)) =
+            (&found.end, watch.counter().name(), watch.switches())
+        {
+            let slept: Vec<u64> =
+                switches.iter().zip(&self.switches).map(|(now, before)| now.voluntary - before.voluntary).collect();
+            let mut whole = Observation { workers: Vec::new(), ..found.clone() };
+            whole.workers.extend(watch.sleeps().map(|sleeps| WorkerFacts {
+                wakeups: sleeps.wakeups,
+                dsleeps: sleeps.dsleeps,
+                ..WorkerFacts::default()
+            }));
+            if let Some(reason) = disagreement(&whole, &slept) {
+                found.end = End::Invalid { reason, again: watch.counter().missed() > 0 };
+            }
+        }
+        *used = Some(watch.into_counter());
+        Ok(())
+    }
+}
+
+fn not_begun() -> crate::cell::quiet::NotYet {
+    crate::cell::quiet::NotYet { worker: 0, why: "a turn has not begun".into() }
+}
+
+fn crew_end(error: CrewError) -> End {
+    match error {
+        CrewError::Refused { worker, error } => {
+            End::Refused { worker: Some(worker), call: error.call.to_string(), errno: format!("{:?}", error.errno) }
+        }
+        CrewError::Broken(reason) => invalid(reason),
+    }
+}
+
+/// Waits until every worker has been seen asleep at its gate.
+fn at_rest(ledger: &Ledger, crew: &Crew) -> Result<Vec<Task>, End> {
+    let broken = |e: std::io::Error| invalid(e.to_string());
+    let deadline = Instant::now() + Duration::from_millis(START_MS);
+    let mut tasks = Vec::new();
+    for slot in ledger.slots() {
+        let task = loop {
+            if let Some((pid, tid)) = slot.task() {
+                break Task::new(pid, tid, true).map_err(broken)?;
+            }
+            patience(crew, deadline)?;
+        };
+        while slot.phase() != Phase::Waiting || task.look(&slot.asleep()).map_err(broken)? != Look::Asleep {
+            patience(crew, deadline)?;
+        }
+        tasks.push(task);
+    }
+    Ok(tasks)
+}
+
+fn patience(crew: &Crew, deadline: Instant) -> Result<(), End> {
+    crew.check_alive().map_err(crew_end)?;
+    if Instant::now() > deadline {
+        return Err(invalid(format!("the workers did not start within {START_MS} ms")));
+    }
+    let _ = nix::sched::sched_yield();
+    Ok(())
+}

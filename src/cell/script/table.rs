@@ -1,0 +1,216 @@
+//! The descriptors of a script by name, and the calls that are made on them, by
+//! the main thread and by workers alike.
+
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::sys::epoll::{Epoll, EpollCreateFlags};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use nix::sys::select::{FdSet, select};
+use nix::sys::socket::{
+    AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, connect, getsockname, listen, socket, socketpair,
+};
+
+use crate::cell::contract::Asleep;
+use crate::experiment::script::{Call, Control, Flags, Kind, Name, Op, Script, Waiting};
+use crate::sys::by_number;
+
+/// Numbers from here on: the lab's own files take the lowest free ones, and must
+/// never get one that the script has given up.
+const LOWEST: RawFd = 512;
+/// More unaccepted connections than any script makes.
+const BACKLOG: i32 = 4096;
+/// More events than `max` allows.
+const EVENTS: usize = 1024;
+
+/// What a call came to: events or bytes, or its errno.
+pub type Outcome = Result<u64, Errno>;
+
+/// The descriptors, by [`Name`].
+pub struct Table {
+    kinds: Vec<Kind>,
+    open: Vec<Option<OwnedFd>>,
+    /// Of those that were ever open.
+    numbers: Vec<RawFd>,
+    /// Ends of connections.
+    clients: Vec<OwnedFd>,
+}
+
+impl Table {
+    pub fn new(script: &Script) -> Table {
+        let count = script.names.len();
+        Table {
+            kinds: script.kinds.clone(),
+            open: (0..count).map(|_| None).collect(),
+            numbers: vec![-1; count],
+            clients: Vec::new(),
+        }
+    }
+
+    fn put(&mut self, name: Name, fd: OwnedFd) {
+        // Where the limit is lower than that, the low number has to do.
+        let fd = by_number::duplicate(fd.as_raw_fd(), LOWEST).unwrap_or(fd);
+        self.numbers[name] = fd.as_raw_fd();
+        self.open[name] = Some(fd);
+    }
+
+    pub fn open(&mut self, kind: Kind, names: &[Name]) -> Result<(), Errno> {
+        let (cloexec, stream) = (SockFlag::SOCK_CLOEXEC, SockType::Stream);
+        match (kind, names) {
+            (Kind::Socketpair, [a, b]) => {
+                let (one, other) = socketpair(AddressFamily::Unix, stream, None, cloexec | SockFlag::SOCK_NONBLOCK)?;
+                self.put(*a, one);
+                self.put(*b, other);
+            }
+            (Kind::Pipe, [r, w]) => {
+                let (read, write) = nix::unistd::pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
+                self.put(*r, read);
+                self.put(*w, write);
+            }
+            (Kind::Eventfd, names) => {
+                for name in names {
+                    let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
+                    self.put(*name, EventFd::from_flags(flags)?.into());
+                }
+            }
+            (Kind::Epoll, names) => {
+                for name in names {
+                    self.put(*name, Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?.0);
+                }
+            }
+            (_, names) => {
+                let listener = socket(AddressFamily::Unix, stream, cloexec, None)?;
+                // An abstract name of the kernel's choice: nothing to unlink.
+                bind(listener.as_raw_fd(), &UnixAddr::new_unnamed())?;
+                listen(&listener, Backlog::new(BACKLOG)?)?;
+                self.put(names[0], listener);
+            }
+        }
+        Ok(())
+    }
+
+    pub fn dup(&mut self, from: Name, to: Name) -> Result<(), Errno> {
+        let fd = by_number::duplicate(self.numbers[from], LOWEST)?;
+        self.put(to, fd);
+        Ok(())
+    }
+
+    /// Gives up the number.
+    pub fn close(&mut self, name: Name) -> Result<(), Errno> {
+        self.open[name].take().map(drop).ok_or(Errno::EBADF)
+    }
+
+    pub fn control(&self, control: &Control) -> Outcome {
+        let op = match control.op {
+            Op::Add => libc::EPOLL_CTL_ADD,
+            Op::Modify => libc::EPOLL_CTL_MOD,
+            Op::Delete => libc::EPOLL_CTL_DEL,
+        };
+        let (epoll, target) = (self.numbers[control.epoll], self.numbers[control.target]);
+        by_number::epoll_control(epoll, op, target, bits(control.flags), control.target as u64).map(|()| 0)
+    }
+
+    /// One event.
+    pub fn write(&self, name: Name) -> Outcome {
+        let one = 1u64.to_ne_bytes();
+        let bytes = if self.kinds[name] == Kind::Eventfd { &one[..] } else { &one[..1] };
+        by_number::write(self.numbers[name], bytes).map(|count| count as u64)
+    }
+
+    /// Bytes, or the value of an eventfd.
+    pub fn read(&self, name: Name) -> Outcome {
+        let mut buffer = [0; 64];
+        let count = by_number::read(self.numbers[name], &mut buffer)?;
+        Ok(match self.kinds[name] {
+            Kind::Eventfd => u64::from_ne_bytes(buffer[..8].try_into().expect("eight bytes")),
+            _ => count as u64,
+        })
+    }
+
+    /// A connection, which stays.
+    pub fn connect(&mut self, name: Name) -> Result<(), Errno> {
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        let client = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
+        let address: UnixAddr = getsockname(self.numbers[name])?;
+        connect(client.as_raw_fd(), &address)?;
+        self.clients.push(client);
+        Ok(())
+    }
+
+    /// Waits; `first` gets what the first event names.
+    pub fn wait(&self, waiting: &Waiting, first: &mut Name) -> Outcome {
+        let fd = self.numbers[waiting.on];
+        let ms = waiting.within_us.map_or(-1, |us| i32::try_from(us.div_ceil(1000)).unwrap_or(i32::MAX));
+        let mut events = [by_number::NO_EVENT; EVENTS];
+        let events = &mut events[..waiting.max as usize];
+        let count = match waiting.call {
+            Call::EpollWait => by_number::epoll_wait(fd, events, ms)?,
+            Call::EpollPwait2 => by_number::epoll_pwait2(fd, events, waiting.within_us.map(Duration::from_micros))?,
+            Call::Poll => by_number::poll(fd, ms)?,
+            Call::PollThenWait => {
+                by_number::poll(fd, -1)?;
+                by_number::epoll_wait(fd, events, 0)?
+            }
+            Call::Select => {
+                let owned = self.open[waiting.on].as_ref().ok_or(Errno::EBADF)?;
+                let mut set = FdSet::new();
+                set.insert(std::os::fd::AsFd::as_fd(owned));
+                select(fd + 1, &mut set, None, None, None)? as usize
+            }
+            Call::Accept => {
+                let owned = self.open[waiting.on].as_ref().ok_or(Errno::EBADF)?;
+                crate::sys::socket::accept(std::os::fd::AsFd::as_fd(owned)).map(|_| 1)?
+            }
+        };
+        if count > 0 {
+            *first = events[0].u64 as Name;
+        }
+        Ok(count as u64)
+    }
+
+    /// How a worker looks that sleeps in [`Table::wait`], or afterwards at its gate.
+    pub fn asleep(&self, waiting: &Waiting) -> Asleep {
+        let on = u64::try_from(self.numbers[waiting.on]).ok();
+        let place = match waiting.call {
+            Call::EpollWait => Asleep::at(
+                &[
+                    #[cfg(target_arch = "x86_64")]
+                    libc::SYS_epoll_wait,
+                    libc::SYS_epoll_pwait,
+                ],
+                on,
+            ),
+            Call::EpollPwait2 => Asleep::at(&[libc::SYS_epoll_pwait2], on),
+            Call::Poll | Call::PollThenWait => Asleep::at(
+                &[
+                    #[cfg(target_arch = "x86_64")]
+                    libc::SYS_poll,
+                    libc::SYS_ppoll,
+                ],
+                None,
+            ),
+            Call::Select => Asleep::at(
+                &[
+                    #[cfg(target_arch = "x86_64")]
+                    libc::SYS_select,
+                    libc::SYS_pselect6,
+                ],
+                on.map(|fd| fd + 1),
+            ),
+            Call::Accept => Asleep::at(&[libc::SYS_accept4], on),
+        };
+        place.or(Asleep::at(&[libc::SYS_futex], None))
+    }
+}
+
+fn bits(flags: Flags) -> u32 {
+    let mut bits = if flags.out { libc::EPOLLOUT } else { libc::EPOLLIN } as u32;
+    for (set, bit) in
+        [(flags.edge, libc::EPOLLET), (flags.oneshot, libc::EPOLLONESHOT), (flags.exclusive, libc::EPOLLEXCLUSIVE)]
+    {
+        bits |= if set { bit as u32 } else { 0 };
+    }
+    bits
+}

@@ -1,0 +1,105 @@
+//! Tests of the parser: what is understood, and what is said of the rest.
+
+use super::*;
+
+fn parse(statements: &[&str]) -> Result<Script, Mistake> {
+    let owned: Vec<String> = statements.iter().map(|s| (*s).to_owned()).collect();
+    Script::parse(&owned)
+}
+
+/// The last statement is the wrong one.
+#[track_caller]
+fn check(statements: &[&str], message: &str) {
+    let found = parse(statements).unwrap_err();
+    assert_eq!((found.at, found.message.as_str()), (statements.len() - 1, message), "{statements:?}");
+}
+
+#[test]
+fn statements_become_actions_in_their_order() {
+    let script = parse(&[
+        "socketpair s0 s1",
+        "epoll e0",
+        "add e0 s0 edge oneshot",
+        "worker w0 epoll_wait e0 max 1 within 11ms then write s1",
+        "worker w1 poll+epoll_wait e0",
+        "write s1 s1",
+        "came -> w0 or w0+w1",
+        "race 300",
+        "start all",
+        "write s1 as w0 times out",
+        "wait e0 -> 1",
+        "end",
+        "wait e0 -> 0",
+    ])
+    .unwrap();
+    assert_eq!(script.names, ["s0", "s1", "e0"]);
+    let flags = Flags { edge: true, oneshot: true, ..Flags::default() };
+    let control = Control { op: Op::Add, epoll: 2, target: 0, flags };
+    assert_eq!(script.steps[2].action, Action::Control(control));
+    let waiting = Waiting { call: Call::EpollWait, on: 2, max: 1, within_us: Some(11_000) };
+    assert_eq!(script.workers[0], Job::Wait(waiting, Then::Write(1)));
+    assert_eq!(script.steps[4].action, Action::Start(vec![1]));
+    assert_eq!(script.steps[5].action, Action::Write(vec![1, 1]));
+    assert_eq!((script.steps[8].rounds, script.steps[8].race), (300, true));
+    assert_eq!(script.steps[12].rounds, 1);
+    let slugs: Vec<&str> = script.checks().map(|(_, step, _)| step.slug.as_str()).collect();
+    assert_eq!(slugs, ["came", "wait-e0", "wait-e0-2"]);
+    assert!(script.has_timers() && !script.storms());
+}
+
+#[test]
+fn what_a_script_needs_is_known() {
+    let needs = |lines: &[&str]| parse(lines).unwrap().needs().collect::<Vec<_>>();
+    assert!(needs(&["epoll e", "wait e -> 0"]).is_empty());
+    assert_eq!(needs(&["epoll e", "pwait2 e -> 0"]), ["epoll_pwait2"]);
+    assert_eq!(needs(&["epoll e d", "add e d level exclusive -> EINVAL"]), ["epoll_exclusive"]);
+}
+
+#[test]
+fn every_mistake_says_what_was_wanted() {
+    let e0 = "epoll e0";
+    check(&["epol e0"], "unknown statement \"epol\"; did you mean \"epoll\"?");
+    check(&[""], "an empty statement");
+    check(&[e0], "the script expects nothing; write -> and what must come of a step");
+    check(&["socketpair s0"], "socketpair takes two names");
+    check(&[e0, e0], "a second \"e0\"");
+    check(&["epoll E"], "\"E\" is no name; use small letters and digits, such as e0");
+    check(&[e0, "add e0 s0 level"], "nothing is called \"s0\" here; did you mean \"e0\"?");
+    check(&[e0, "eventfd v", "add v e0 level"], "v is an eventfd, not an epoll");
+    check(&[e0, "write e0"], "e0 is an epoll; nothing is written to it");
+    check(&[e0, "eventfd v", "add e0 v"], "say either level or edge");
+    check(
+        &[e0, "eventfd v", "add e0 v level lazy"],
+        "unknown flag \"lazy\"; known are level, edge, oneshot, exclusive, out",
+    );
+    check(
+        &[e0, "wait e0 -> one"],
+        "\"one\" is nothing to expect; write a number, >= 10, an errno, none, asleep, or workers such as w0+w1",
+    );
+    check(&[e0, "wait e0 within 10 -> 0"], "\"10\" is no time; write 10ms or 50us, at most 60000ms");
+    check(&[e0, "wait e0 then read -> 0"], "only a worker can do something then");
+    check(&[e0, "came -> 1"], "there is no worker that could have come");
+    check(&[e0, "lasted -> 1"], "the main thread has not waited for anything yet");
+    check(&[e0, "worker w0 epol_wait e0"], "unknown call \"epol_wait\"; did you mean \"epoll_wait\"?");
+    check(&[e0, "worker w1 epoll_wait e0"], "workers are called w0, w1 and so on; this one is w0");
+    let w0 = "worker w0 epoll_wait e0";
+    check(&[e0, w0, "came"], "came expects something: came -> ..");
+    check(&[e0, w0, "result w1 -> 1"], "there is no worker \"w1\"; did you mean \"w0\"?");
+    check(
+        &[e0, w0, "eventfd v"],
+        "everything is opened before the first worker, which takes along what is there by then",
+    );
+    check(&[e0, w0, "write v as w0 times out"], "w0 never times out; start it with within 1ms");
+    check(&[e0, w0, "signal w0"], "SIGUSR1 would kill the worker; write handler restart or handler interrupt first");
+    check(&[e0, "close e0 -> 0"], "nothing comes of close; leave out what stands behind ->");
+    check(&[e0, "repeat 0"], "\"0\" is no number from 1 to 10000000");
+    check(&[e0, "repeat 2", "race 2"], "a block inside that of statement 2; end that first");
+    check(&[e0, "repeat 2", "epoll e1"], "nothing can be opened inside a block");
+    check(&[e0, "repeat 2", w0], "a worker is named before the block; write start inside");
+    check(&[e0, "end"], "end without repeat or race");
+    check(&[e0, "repeat 2"], "this block has no end");
+    check(
+        &[e0, "eventfd v", "storm w0 mod e0 v edge", "worker w1 epoll_wait e0"],
+        "beside a storm nobody is ever seen asleep; let the main thread wait",
+    );
+}

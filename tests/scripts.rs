@@ -1,0 +1,154 @@
+//! Cells that are scripts: what is wrong in a file, what is seen by a run, and
+//! what each report makes of it. Needs no privilege.
+
+use std::collections::HashSet;
+
+use herd::results::{Results, Verdict};
+use points::{file, find, herd, read};
+
+mod points;
+
+/// The statements as a row of an experiment.
+fn row(name: &str, statements: &[&str]) -> String {
+    format!("[[wait]]\nname = {name:?}\nsource = \"the test\"\nscript = {statements:?}\n")
+}
+
+fn experiment(name: &str, rows: &str) -> String {
+    file(name, &format!("title = \"t\"\n[matrix]\nplacement = [\"processes\", \"threads\"]\n{rows}"))
+}
+
+fn results(path: &str, code: i32) -> Results {
+    let said = herd(&["run", path, "--format", "json"]);
+    assert_eq!(said.code, Some(code), "{said:#?}");
+    Results::parse("stdout", &said.out).unwrap_or_else(|e| panic!("{e}\n{said:#?}"))
+}
+
+const TWO: [&str; 5] = [
+    "socketpair s0 s1",
+    "epoll e0",
+    "add e0 s0 edge",
+    "worker w0 epoll_wait e0 max 1",
+    "worker w1 epoll_wait e0 max 1",
+];
+
+/// A script with these steps behind two waiters.
+fn two(more: &[&'static str]) -> Vec<&'static str> {
+    [&TWO[..], more].concat()
+}
+
+#[test]
+fn a_right_script_passes_and_a_wrong_one_says_what_it_saw() {
+    let right = row("right", &two(&["write s1", "came -> w1", "result w0 -> asleep"]));
+    let wrong = row("wrong", &two(&["write s1", "came -> 2", "wait e0 -> EBADF"]));
+    let path = experiment("script-two", &(right + &wrong));
+    for cell in results(&path, 1).cells {
+        let seen = cell.observation.as_ref().unwrap();
+        assert_eq!(seen.steps.len(), 2, "{cell:#?}");
+        let wakeups: Vec<u64> = cell.workers.iter().map(|w| w.wakeups).collect();
+        assert_eq!(wakeups, [0, 1], "{}", cell.id);
+        assert_eq!(cell.verdict, if cell.row == "right" { Verdict::Pass } else { Verdict::Fail });
+    }
+    let said = herd(&["run", &path]);
+    assert!(said.out.contains("came: expected 2, measured w1"), "{}", said.out);
+    assert!(said.out.contains("    wait-e0: expected EBADF, measured 0"), "{}", said.out);
+    assert!(said.out.lines().all(|line| line.chars().count() < 80), "{}", said.out);
+}
+
+#[test]
+fn each_step_is_a_point_of_its_own_in_every_run() {
+    let path = experiment(
+        "script-points",
+        &(row("good", &["epoll e0", "wait e0 -> 0", "wait e0 -> 0"])
+            + &row("bad", &two(&["race 3", "wait e0 -> 0", "came -> 1", "end"]))
+            + &row("refused", &["epoll e0", "add e0 e0 level", "wait e0 -> 0"])),
+    );
+    let said = herd(&["check", &path]);
+    assert_eq!(said.code, Some(1), "{said:#?}");
+    let tests = read(&said.out);
+    let names: Vec<&String> = tests.iter().flat_map(|test| &test.subtests).map(|test| &test.name).collect();
+    assert_eq!(names.iter().collect::<HashSet<_>>().len(), names.len(), "{names:?}");
+    assert!(find(&tests, "good/placement=threads/script").passed());
+    assert!(find(&tests, "good/placement=threads/wait-e0").passed());
+    assert!(find(&tests, "good/placement=threads/wait-e0-2").passed());
+    find(&tests, "bad/placement=threads/wait-e0").says("nothing else seen in 3 rounds");
+    let lost = find(&tests, "bad/placement=processes/came");
+    lost.says("expected: 1 in each of 3 rounds");
+    lost.says("measured: none 3 times, first in round 1");
+    lost.says("source: the test");
+    // A call that was not expected to fail leaves nothing to judge.
+    find(&tests, "refused/placement=threads/wait-e0").says("add e0 e0 level: EINVAL");
+    let again = read(&herd(&["check", &path]).out);
+    let names_again: Vec<&String> = again.iter().flat_map(|test| &test.subtests).map(|test| &test.name).collect();
+    assert_eq!(names, names_again);
+}
+
+#[test]
+fn every_format_takes_a_script_and_so_does_a_stored_result() {
+    let path = experiment("script-formats", &row("two", &two(&["write s1", "came -> 1"])));
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("script-stored");
+    let _ = std::fs::remove_dir_all(&folder);
+    let said = herd(&["run", &path, "--output", folder.to_str().unwrap()]);
+    assert_eq!(said.code, Some(0), "{said:#?}");
+    let stored = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+    let stored = stored.into_iter().find(|path| path.extension().is_some_and(|e| e == "json")).expect("a result");
+    // These two draw single events, of which a script has none.
+    for format in herd::report::names().into_iter().filter(|format| !matches!(*format, "timeline" | "perfetto")) {
+        let shown = herd(&["show", stored.to_str().unwrap(), "--format", format]);
+        assert_eq!(shown.code, Some(0), "{format}: {shown:#?}");
+        assert!(shown.out.contains("script-formats"), "{format}: {}", shown.out);
+    }
+    let explained = herd(&["explain", &path]);
+    assert!(explained.out.contains("write s1; came -> 1"), "{}", explained.out);
+    let drawn = herd(&["timeline", &path]);
+    assert_eq!(drawn.code, Some(2), "{drawn:#?}");
+}
+
+/// The file is refused with this message at that line.
+#[track_caller]
+fn check(name: &str, text: &str, line: usize, message: &str) {
+    let path = file(name, &format!("title = \"t\"\n{text}\n"));
+    let said = herd(&["run", &path]);
+    assert_eq!((said.code, said.out.as_str()), (Some(2), ""), "{said:#?}");
+    assert_eq!(said.err, format!("herd: {path}:{line}: {message}\n"));
+}
+
+#[test]
+fn a_mistake_in_a_script_names_its_own_line() {
+    let lines = "[[wait]]\nname = \"row\"\nscript = [\n  \"epoll e0\",\n  \"wiat e0 -> 0\",\n]";
+    check("script-bad-1", lines, 6, "script, \"wiat e0 -> 0\": unknown statement \"wiat\"; did you mean \"wait\"?");
+    let lines = "[[wait]]\nname = \"row\"\nscript = [\n  \"epoll e0\",\n  \"repeat 3\",\n  \"wait e0 -> 0\",\n]";
+    check("script-bad-2", lines, 6, "script, \"repeat 3\": this block has no end");
+    let wanted = "script must be a list of statements such as [\"epoll e0\", \"wait e0 -> 0\"]";
+    check("script-bad-3", "[[wait]]\nname = \"row\"\nscript = \"epoll e0\"", 4, &format!("{wanted}, not \"epoll e0\""));
+    check("script-bad-4", "[[wait]]\nname = \"row\"\nscript = []", 4, &format!("{wanted}, not []"));
+}
+
+#[test]
+fn a_script_stands_alone() {
+    let script = "script = [\"epoll e0\", \"wait e0 -> 0\"]";
+    check(
+        "script-alone-1",
+        &format!("[[wait]]\nname = \"row\"\nobject = \"unix\"\n{script}"),
+        2,
+        "\"row\": a script says itself what is opened, who waits and what happens; only placement, affinity and \
+         limit_ms go with it",
+    );
+    check(
+        "script-alone-2",
+        &format!("[[wait]]\nname = \"row\"\n{script}\nworkers = 3"),
+        2,
+        "\"row\": the script has 0 workers, but workers = 3",
+    );
+    check(
+        "script-alone-3",
+        "[[wait]]\nname = \"row\"\nsource = \"here\"",
+        2,
+        "\"row\": source, since and before belong to a script; for rules write them in [[expect]]",
+    );
+    check(
+        "script-alone-4",
+        &format!("[[wait]]\nname = \"row\"\n{script}\nsince = \"5.14\"\nbefore = \"5.5\""),
+        2,
+        "Linux 5.14 up to but without 5.5 is no kernel at all; exchange since and before",
+    );
+}
