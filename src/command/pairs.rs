@@ -49,6 +49,8 @@ pub fn show() -> Result<(), Failure> {
         let cell = |wait: &&str| match pair(object, mode, wait) {
             Ok(_) => "yes".to_owned(),
             Err(reason) => {
+                // One note for all objects of which the same is true.
+                let reason = reason.replace(object, "the object");
                 let known = reasons.iter().position(|r| *r == reason).unwrap_or_else(|| {
                     reasons.push(reason);
                     reasons.len() - 1

@@ -232,7 +232,7 @@ fn refuse_demand(wait: &dyn Wait, object: &dyn Object, settings: &Settings) -> O
             format!("io_uring has no request that takes work from {name}; use kind = \"uring-poll\" or \"block\"")
         }
         Demand::Connections if !object.listens() => {
-            format!("{kind} is for listeners, and {name} is none; use kind = \"uring\" or \"uring-poll\"")
+            format!("{kind} is for listeners, and {name} is none; use an object that listens, such as tcp or unix")
         }
         Demand::Signals if !object.sends_signals(settings) => {
             format!("{name} sends no signals (its file has no fasync operation); use kind = \"poll\" or \"epoll\"")
