@@ -149,10 +149,15 @@ impl Table {
             Call::EpollWait => by_number::epoll_wait(fd, events, ms)?,
             Call::EpollPwait2 => by_number::epoll_pwait2(fd, events, waiting.within_us.map(Duration::from_micros))?,
             Call::Poll => by_number::poll(fd, ms)?,
-            Call::PollThenWait => {
+            // Another may have taken what woke this one: then it polls again, or an
+            // event that comes between its two calls would find nobody.
+            Call::PollThenWait => loop {
                 by_number::poll(fd, -1)?;
-                by_number::epoll_wait(fd, events, 0)?
-            }
+                match by_number::epoll_wait(fd, events, 0)? {
+                    0 => {}
+                    count => break count,
+                }
+            },
             Call::Select => {
                 let owned = self.open[waiting.on].as_ref().ok_or(Errno::EBADF)?;
                 let mut set = FdSet::new();

@@ -65,8 +65,8 @@ pub enum Call {
     EpollWait,
     EpollPwait2,
     Poll,
-    /// poll on the epoll descriptor, then epoll_wait that does not block; only an
-    /// event from the second counts.
+    /// poll on the epoll descriptor, then epoll_wait that does not block; again, if
+    /// that finds nothing.
     PollThenWait,
     Select,
     Accept,
