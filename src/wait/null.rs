@@ -24,6 +24,10 @@ impl Wait for Null {
         Demand::Nothing
     }
 
+    fn blocks(&self) -> bool {
+        false
+    }
+
     fn refuse(&self, worker: &WorkerSettings, cell: &Settings) -> Option<Refusal> {
         let mixed = (0..cell.workers).any(|i| !cell.overrides.is_empty() && cell.for_worker(i).wait != self.name());
         if mixed {
