@@ -264,8 +264,13 @@ fn sections(rows: Vec<Cells<'_>>, columns: &[Column], files: &[(&str, &Results)]
         found[at].rows.push(row);
     }
     for section in &mut found {
-        let waits: Vec<String> = section.rows.iter().map(|row| row.wait.clone()).collect();
-        section.rows.sort_by_key(|row| waits.iter().position(|wait| *wait == row.wait));
+        let mut waits: Vec<String> = Vec::new();
+        for row in &section.rows {
+            if !waits.contains(&row.wait) {
+                waits.push(row.wait.clone());
+            }
+        }
+        section.rows.sort_by_cached_key(|row| waits.iter().position(|wait| *wait == row.wait));
     }
     let names = embedded::names();
     found.sort_by_key(|section| names.iter().position(|name| *name == section.experiment).unwrap_or(names.len()));
