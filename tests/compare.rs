@@ -93,6 +93,13 @@ fn a_race_differs_only_where_the_ranges_lie_apart() {
 }
 
 #[test]
+fn a_race_within_its_rule_is_none_even_if_it_looks_like_a_constant() {
+    let of = |count| changed(|r| woken(r, "shared-epoll", &[(count, 23)]));
+    check(&of(2), &of(3), Outcome::Same, &[]);
+    check(&of(2), &of(9), Outcome::Worse, &["- shared-epoll wakeups_per_event: 2 (pass) -> 9 (FAIL)"]);
+}
+
+#[test]
 fn a_few_rounds_of_a_burst_are_no_constant() {
     let of = |count, rounds, more| {
         changed(|r| {

@@ -14,8 +14,8 @@ mod fold;
 use std::collections::HashMap;
 
 use super::compare::cell::{self, Figures};
-use super::compare::differences;
 use super::compare::pairing::{self, Group};
+use super::compare::{Change, differences};
 use crate::exit::Exit;
 use crate::experiment::{Expectation, Settings, embedded};
 use crate::observation::End;
@@ -264,8 +264,13 @@ fn sections(rows: Vec<Cells<'_>>, columns: &[Column], files: &[(&str, &Results)]
         found[at].rows.push(row);
     }
     for section in &mut found {
-        let waits: Vec<String> = section.rows.iter().map(|row| row.wait.clone()).collect();
-        section.rows.sort_by_key(|row| waits.iter().position(|wait| *wait == row.wait));
+        let mut waits: Vec<String> = Vec::new();
+        for row in &section.rows {
+            if !waits.contains(&row.wait) {
+                waits.push(row.wait.clone());
+            }
+        }
+        section.rows.sort_by_cached_key(|row| waits.iter().position(|wait| *wait == row.wait));
     }
     let names = embedded::names();
     found.sort_by_key(|section| names.iter().position(|name| *name == section.experiment).unwrap_or(names.len()));
@@ -276,6 +281,8 @@ fn sections(rows: Vec<Cells<'_>>, columns: &[Column], files: &[(&str, &Results)]
 fn row(cells: &Cells<'_>, columns: &[Column]) -> Row {
     let rules: Vec<&Expectation> =
         cells.groups.iter().flatten().flat_map(Group::all).flat_map(|cell| &cell.rules).collect();
+    let figures = cells.groups.iter().flatten().filter_map(Figures::of);
+    let ranges: Vec<(f64, f64)> = figures.map(|found| (found.min, found.max)).filter(|(min, max)| min < max).collect();
     let mut left: Option<(&Group<'_>, &Column)> = None;
     let mut entries = Vec::new();
     for (group, column) in cells.groups.iter().zip(columns) {
@@ -290,13 +297,25 @@ fn row(cells: &Cells<'_>, columns: &[Column]) -> Row {
         if measured {
             if let Some((old, of)) = left {
                 let changes = cell::compare(old, group).changes;
-                (entry.explained, entry.unexplained) = explain::explain(&changes, &rules, (old, of), (group, column));
+                let doubtful = |change: &Change| cell::by_figures(change) && races([old, group], &ranges);
+                let (doubtful, sure): (Vec<Change>, Vec<Change>) = changes.into_iter().partition(doubtful);
+                let explain = |changes: &[Change]| explain::explain(changes, &rules, (old, of), (group, column));
+                (entry.explained, entry.unexplained) = explain(&sure);
+                // What a rule expects is no doubt any more.
+                entry.explained.extend(explain(&doubtful).0);
             }
             left = Some((group, column));
         }
         entries.push(Some(entry));
     }
     Row { wait: cells.wait.to_owned(), axes: cells.axes.clone(), entries }
+}
+
+/// Whether one kernel alone had both counts: then they tell no two kernels apart,
+/// even where each of them looks like a constant.
+fn races(groups: [&Group<'_>; 2], ranges: &[(f64, f64)]) -> bool {
+    let [Some(a), Some(b)] = groups.map(Figures::of) else { return false };
+    ranges.iter().any(|(min, max)| *min <= a.min.min(b.min) && a.max.max(b.max) <= *max)
 }
 
 /// Numbers the notes as they are met, and lists what none explains.
@@ -315,7 +334,9 @@ fn numbered(columns: Vec<Column>, mut sections: Vec<Section>) -> Matrix {
                         notes.push(text);
                         notes.len() - 1
                     });
-                    entry.notes.push(number + 1);
+                    if !entry.notes.contains(&(number + 1)) {
+                        entry.notes.push(number + 1);
+                    }
                 }
                 for what in &entry.unexplained {
                     let from = left.map(|at: usize| columns[at].label.clone()).unwrap_or_default();

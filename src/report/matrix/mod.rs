@@ -46,6 +46,9 @@ pub fn find(name: &str) -> Option<&'static Format> {
 const SUBJECT: &str = "Wakeups per event: the median, and (min-max) where events differ. A change against \
                        the kernel to the left has the number of what explains it, or a ? where nothing does.";
 
+/// So many files of a kernel are named.
+const FILES: usize = 4;
+
 /// The heading of the notes.
 const EXPLAINED: &str = "Changes that are explained";
 
@@ -151,7 +154,11 @@ fn kernel(column: &Column) -> String {
     let sources = if column.sources.is_empty() { "nothing".into() } else { column.sources.join(" and ") };
     parts.push(format!("counted with {sources}"));
     parts.retain(|part| !part.is_empty());
-    format!("{}: {}; {}", column.label, parts.join(", "), column.files.join(", "))
+    let mut files = column.files.iter().take(FILES).cloned().collect::<Vec<String>>().join(", ");
+    if column.files.len() > FILES {
+        files.push_str(&format!(" and {} more", column.files.len() - FILES));
+    }
+    format!("{}: {}; {files}", column.label, parts.join(", "))
 }
 
 /// The last line.
