@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use nix::unistd::{Pid, setpgid};
 
+use super::agreement::{Switched, disagreement};
 use super::contract::{Injector, Member, SetupError};
 use super::count::Counter;
 use super::crew::{Crew, CrewError, Kit, pin_to};
@@ -17,8 +18,8 @@ use super::rounds::Stage;
 use super::script;
 use super::scripted;
 use super::worker;
+use crate::experiment::Settings;
 use crate::experiment::settings::WorkerSettings;
-use crate::experiment::{KernelRange, Settings};
 use crate::observation::{End, Observation, WorkerFacts};
 use crate::sys;
 use crate::{load, object, wait};
@@ -127,10 +128,14 @@ fn measure(
     let (Ok(switches_now), Ok(runs_now)) = (watch.switches(), watch.runs()) else {
         return Ok(found);
     };
-    let mut slept = Vec::new();
+    let mut switched = Vec::new();
     for (i, (slot, sleeps)) in ledger.slots().zip(watch.sleeps()).enumerate() {
         let own_sleeps = slot.own_sleeps();
-        slept.push(switches_now[i].voluntary - switches[i].voluntary);
+        switched.push(Switched {
+            voluntary: switches_now[i].voluntary - switches[i].voluntary,
+            involuntary: switches_now[i].involuntary - switches[i].involuntary,
+            runnable: watch.counter().runnable(i),
+        });
         found.workers.push(WorkerFacts {
             wakeups: sleeps.wakeups.saturating_sub(watch.counter().holds(own_sleeps)),
             dsleeps: sleeps.dsleeps,
@@ -146,8 +151,8 @@ fn measure(
     }
     if found.end == End::Complete {
         let missed = watch.counter().missed();
-        match disagreement(&found, &slept) {
-            Some(reason) => found.end = End::Invalid { reason, again: missed > 0 },
+        match disagreement(&found, &switched) {
+            Some(reason) => found.end = End::Invalid { reason, again: true },
             // Skipped for a task that is none of ours, or the sums would differ.
             None if missed > 0 => found.warnings.push(format!(
                 "the kernel skipped {missed} runs of the BPF programs (another user of BPF on this machine); \
@@ -158,40 +163,6 @@ fn measure(
     }
     found.stranded = injector.left()?;
     Ok(found)
-}
-
-/// Holds the counts against voluntary_ctxt_switches, which the kernel keeps in
-/// quite another place: sleeps of either kind must add up to it, per worker
-/// where the source knows workers. `slept` is that figure of each worker.
-pub(super) fn disagreement(found: &Observation, slept: &[u64]) -> Option<String> {
-    let whole = |worker: &WorkerFacts| worker.wakeups + worker.own_sleeps + worker.dsleeps.unwrap_or(0);
-    match found.count_source.as_str() {
-        "ledger" => None,
-        "perf" => {
-            let rounds: u64 = found.wakeups_per_round.iter().map(|(count, rounds)| count * rounds).sum();
-            let sum = rounds + found.dsleeps.unwrap_or(0) + found.total(|w| w.own_sleeps);
-            let want: u64 = slept.iter().sum();
-            (sum != want).then(|| format!("perf counted {sum} sleeps, /proc {want}"))
-        }
-        source => {
-            // Before Linux 5.18 sched_switch read the state too late: a sleep whose
-            // wake collides with the switch-out shows as a preemption. Never one
-            // that starts from a quiet moment, so the wakeups of events are right.
-            let forgiven = source == "bpf" && hides_collisions();
-            let differs = |sum: u64, slept: u64| sum > slept || (sum < slept && !forgiven);
-            let off = found.workers.iter().zip(slept).position(|(worker, slept)| differs(whole(worker), *slept))?;
-            let sum = whole(&found.workers[off]);
-            Some(format!("worker {off}: {source} counted {sum} sleeps, /proc at the end {}", slept[off]))
-        }
-    }
-}
-
-/// Whether this kernel is older than fa2c3254d7cf ("sched/tracing: Don't re-read
-/// p->state when emitting sched_switch event", Linux 5.18). Only a count would tell.
-fn hides_collisions() -> bool {
-    let old = KernelRange { since: None, before: Some("5.18".into()) };
-    let release = nix::sys::utsname::uname().map(|u| u.release().to_string_lossy().into_owned());
-    release.is_ok_and(|release| old.excludes(&release).is_none())
 }
 
 /// The first worker that waits on something shared; there may be others before it.

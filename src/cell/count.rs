@@ -136,6 +136,14 @@ impl Counter {
         if matches!(self, Counter::Ledger) { 0 } else { own }
     }
 
+    /// How often one worker left its CPU while runnable, where that is known.
+    pub fn runnable(&self, worker: usize) -> Option<u64> {
+        match self {
+            Counter::Bpf(counter) => Some(counter.facts(worker).preempted),
+            _ => None,
+        }
+    }
+
     /// What one worker did since `fired_ns`, as far as this source knows. Only
     /// the last wakeup and the last run are known; after one event that is all.
     pub fn lane(&self, worker: u32, ledger: &Ledger, fired_ns: u64) -> Lane {

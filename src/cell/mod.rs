@@ -4,6 +4,7 @@
 //! The same protocol runs locally, as the init of a virtual machine, and on
 //! another host.
 
+mod agreement;
 pub mod contract;
 pub mod coordinator;
 pub mod count;

@@ -7,7 +7,8 @@ use nix::errno::Errno;
 
 use super::table::Table;
 use super::waiter;
-use crate::cell::coordinator::{START_MS, allowed_cpus, disagreement, invalid};
+use crate::cell::agreement::{Switched, disagreement};
+use crate::cell::coordinator::{START_MS, allowed_cpus, invalid};
 use crate::cell::count::{Counter, Sleeps};
 use crate::cell::crew::{Crew, CrewError, Kit, comm, pin_to};
 use crate::cell::ledger::{Ledger, Phase, Slot};
@@ -184,16 +185,22 @@ impl Staff {
         } else if let (End::Complete, "bpf" | "proc", Ok(switches)) =
             (&found.end, watch.counter().name(), watch.switches())
         {
-            let slept: Vec<u64> =
-                switches.iter().zip(&self.switches).map(|(now, before)| now.voluntary - before.voluntary).collect();
+            let both = switches.iter().zip(&self.switches).enumerate();
+            let switched: Vec<Switched> = both
+                .map(|(worker, (now, before))| Switched {
+                    voluntary: now.voluntary - before.voluntary,
+                    involuntary: now.involuntary - before.involuntary,
+                    runnable: watch.counter().runnable(worker),
+                })
+                .collect();
             let mut whole = Observation { workers: Vec::new(), ..found.clone() };
             whole.workers.extend(watch.sleeps().map(|sleeps| WorkerFacts {
                 wakeups: sleeps.wakeups,
                 dsleeps: sleeps.dsleeps,
                 ..WorkerFacts::default()
             }));
-            if let Some(reason) = disagreement(&whole, &slept) {
-                found.end = End::Invalid { reason, again: watch.counter().missed() > 0 };
+            if let Some(reason) = disagreement(&whole, &switched) {
+                found.end = End::Invalid { reason, again: true };
             }
         }
         *used = Some(watch.into_counter());
