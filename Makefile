@@ -6,7 +6,7 @@ KERNELS = $(or $(HERD_KERNELS),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/herd/kerne
 HERD = $(CARGO) run --quiet --release --
 
 .DEFAULT_GOAL := help
-.PHONY: help build static kernels matrix herd test check bench explain run list clean cargo
+.PHONY: help build static kernels matrix vm-check herd test check bench explain run list clean cargo
 
 ## make help            these lines
 help:
@@ -62,6 +62,10 @@ kernels:
 matrix: static
 	@set -- $(KERNELS)/*.deb; test -e "$$1" || { echo "no kernels in $(KERNELS); make kernels fetches some" >&2; exit 2; }; \
 		target/init/$(TARGET)/static/herd vm $(or $(X),herd) --kernel "$$@" host
+
+## make vm-check        boot two kernels in QEMU and check the headline there
+vm-check:
+	contrib/vm-check.sh
 
 ## make clean           remove everything that was built
 clean: cargo

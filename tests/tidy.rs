@@ -77,6 +77,7 @@ fn the_pure_half_knows_no_kernel_clock_or_file() {
         &[],
     );
     check_free_of("src/runner", &["crate::wait"], &[]);
+    check_free_of("src/vm", &["crate::wait", "crate::object", "crate::cell"], &[]);
 }
 
 #[test]

@@ -15,7 +15,7 @@ pub const PLAN: &str = "/herd/plan.json";
 /// Herd and the few things that a process needs before anything is mounted,
 /// compressed.
 pub fn base(herd: &[u8]) -> io::Result<Vec<u8>> {
-    let mut out = GzEncoder::new(Vec::new(), Compression::fast());
+    let mut out = GzEncoder::new(Vec::new(), Compression::default());
     for name in ["dev", "proc", "sys", "tmp", "herd"] {
         entry(&mut out, name, ModeFileType::Directory, 0o755, None, &[])?;
     }
