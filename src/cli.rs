@@ -102,6 +102,12 @@ pub enum Command {
         after_help = "Examples:\n  herd vm --kernel arch/x86/boot/bzImage\n  herd vm herd growth --kernel ~/.cache/herd/kernels/*.deb host --output results\n  herd vm --check --kernel linux-image-6.1.0-47-cloud-amd64_6.1.170-3_amd64.deb"
     )]
     Vm(VmArgs),
+    /// Print a script for `git bisect run`: which commit changed this?
+    #[command(
+        name = "bisect-script",
+        after_help = "Example:\n  herd bisect-script --experiment io-uring --wait accept --expect \"wakeups_per_event = 1\" >which.sh"
+    )]
+    BisectScript(BisectArgs),
     /// Runs one cell; the lab starts itself this way.
     #[command(name = crate::cell::plan::COMMAND, hide = true)]
     Cell,
@@ -324,4 +330,26 @@ pub struct VmArgs {
     pub quiet: bool,
     #[command(flatten)]
     pub measure: MeasureArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct BisectArgs {
+    /// A name from `herd list`, or an experiment file.
+    #[arg(long, value_name = "NAME or FILE")]
+    pub experiment: String,
+    /// The row that the question is about; all of them if none is given.
+    #[arg(long, value_name = "ROW")]
+    pub wait: Option<String>,
+    /// What a good kernel does, as an experiment file says it.
+    #[arg(long, value_name = "EXPECTATION")]
+    pub expect: String,
+    /// How the tree is built.
+    #[arg(long, default_value = "make olddefconfig && make -j\"$(nproc)\" bzImage", value_name = "COMMAND")]
+    pub build: String,
+    /// Where the build leaves the kernel.
+    #[arg(long, default_value = "arch/x86/boot/bzImage", value_name = "PATH")]
+    pub image: String,
+    /// The statically linked herd that the script calls.
+    #[arg(long, default_value = "herd", value_name = "PROGRAM")]
+    pub herd: String,
 }

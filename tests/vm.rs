@@ -134,3 +134,43 @@ fn one_kernel_that_fails_costs_the_others_nothing() {
     assert!(said.err.contains("no kernel"), "{said:#?}");
     assert!(said.out.contains("cells as expected"), "{said:#?}");
 }
+
+/// The script that herd prints, asked about a kernel that a fake QEMU boots.
+#[track_caller]
+fn check_bisect(qemu: &str, code: i32) {
+    let place = Place::new();
+    let expect = ["--wait", "accept", "--expect", "wakeups_per_event = 1"];
+    let said = herd(&[&["bisect-script", "--experiment", "io-uring"], &expect[..]].concat());
+    assert_eq!(said.code, Some(0), "{said:#?}");
+    let script = place.write("which.sh", said.out.as_bytes());
+    let (qemu, kernel, init) = (place.qemu(qemu), place.path("bzImage"), place.path("init"));
+    let herd = place.write(
+        "herd",
+        format!("#!/bin/sh\nexec {} \"$@\" --init {init} --qemu {qemu} --limit 2\n", env!("CARGO_BIN_EXE_herd"))
+            .as_bytes(),
+    );
+    std::fs::set_permissions(&herd, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let mut command = std::process::Command::new("sh");
+    let said = points::said(command.arg(script).env("KERNEL", kernel).env("HERD", herd));
+    assert_eq!(said.code, Some(code), "{said:#?}");
+}
+
+#[test]
+fn a_kernel_that_cannot_be_booted_is_skipped_by_bisect() {
+    check_bisect("exit 0", 125);
+    let crash = format!(
+        "{READY}; echo '{{\"start\":\"question/accept/object=tcp/placement=processes\"}}'; sleep 0.3; echo 'Kernel panic - x' >&2; sleep 0.3"
+    );
+    check_bisect(&crash, 125);
+}
+
+#[test]
+fn a_question_that_makes_no_sense_is_refused_before_any_build() {
+    let ask = |wait: &str, expect: &str| {
+        herd(&["bisect-script", "--experiment", "io-uring", "--wait", wait, "--expect", expect])
+    };
+    for said in [ask("no such row", "wakeups_per_event = 1"), ask("accept", "no_such_metric = 1"), ask("accept", "1")] {
+        assert_eq!(said.code, Some(2), "{said:#?}");
+        assert!(said.out.is_empty() && said.err.starts_with("herd: --expect:"), "{said:#?}");
+    }
+}

@@ -65,6 +65,11 @@ pub fn find(name: &str) -> Option<Result<Experiment, ExperimentError>> {
     FILES.iter().find(|(path, _)| super::file::name_of(path) == name).map(|(path, text)| Experiment::parse(path, text))
 }
 
+/// The text of the embedded experiment of that name.
+pub fn text(name: &str) -> Option<&'static str> {
+    FILES.iter().find(|(path, _)| super::file::name_of(path) == name).map(|(_, text)| *text)
+}
+
 /// The names, in teaching order.
 pub fn names() -> Vec<String> {
     FILES.iter().map(|(path, _)| super::file::name_of(path)).collect()
