@@ -276,16 +276,31 @@ fn show(all: &[Results], args: &VmArgs) -> Result<Exit, Failure> {
     let report = report::find(format).ok_or_else(|| {
         Failure::usage(format!("--check cannot be shown as {format}; {}", report::names().join(", ")))
     })?;
-    let mut worst = Exit::Pass;
     let style = Style { quiet: args.quiet, ..Style::default() };
+    let one = combined(all);
+    print(|out| report.write(&one, style, out))?;
+    Ok(if args.check { points::exit(&points::suites(&one)) } else { one.exit() })
+}
+
+/// All kernels in one document: one test plan, with the kernel in front of each name.
+fn combined(all: &[Results]) -> Results {
+    let mut one = all[0].clone();
+    if all.len() == 1 {
+        return one;
+    }
+    (one.experiments, one.cells) = (Vec::new(), Vec::new());
     for results in all {
-        print(|out| report.write(results, style, out))?;
-        let exit = if args.check { points::exit(&points::suites(results)) } else { results.exit() };
-        if exit.code() != 0 && (worst == Exit::Pass || exit == Exit::Fail) {
-            worst = exit;
+        let kernel = &results.environment.kernel_release;
+        let named = |name: &str| format!("{kernel}/{name}");
+        for experiment in &results.experiments {
+            one.experiments.push(ExperimentFacts { name: named(&experiment.name), ..experiment.clone() });
+        }
+        for cell in &results.cells {
+            let (experiment, id) = (named(&cell.experiment), named(&cell.id));
+            one.cells.push(CellResult { experiment, id, ..cell.clone() });
         }
     }
-    Ok(worst)
+    one
 }
 
 /// One table across kernels.
