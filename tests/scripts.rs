@@ -124,6 +124,61 @@ fn a_mistake_in_a_script_names_its_own_line() {
 }
 
 #[test]
+fn a_killed_worker_is_no_accident_and_leaves_the_others_alone() {
+    let steps = [
+        "listener l",
+        "worker w0 accept l",
+        "worker w1 accept l",
+        "kill w0",
+        "connect l x 2 -> 2",
+        "came -> w1",
+        "start all",
+        "result w1 -> 1",
+    ];
+    let path = file("script-kill", &format!("title = \"t\"\n{}placement = \"processes\"\n", row("killed", &steps)));
+    let cell = results(&path, 0).cells.remove(0);
+    assert_eq!(cell.workers.iter().map(|w| w.claims).collect::<Vec<_>>(), [0, 2]);
+    assert_eq!(cell.workers.iter().map(|w| w.wakeups).collect::<Vec<_>>(), [0, 1]);
+    check(
+        "script-kill-threads",
+        &format!("{}placement = \"threads\"\n", row("killed", &steps)),
+        2,
+        "\"killed\": kill ends a process and all workers in it; write placement = \"processes\"",
+    );
+}
+
+#[test]
+fn clients_are_accepted_or_reset() {
+    let steps = [
+        "group l0",
+        "connect l0 x 3",
+        "accepted -> 3",
+        "reset -> 0",
+        "connect l0 x 2",
+        "close l0",
+        "reset -> 2",
+        "accepted+reset -> 5",
+        "connect l0 -> EBADF",
+    ];
+    let cell = results(&file("script-clients", &format!("title = \"t\"\n{}", row("clients", &steps))), 0);
+    assert_eq!(cell.cells[0].verdict, Verdict::Pass, "{cell:#?}");
+}
+
+#[test]
+fn only_a_network_of_its_own_is_changed() {
+    let setting = || std::fs::read_to_string("/proc/sys/net/ipv4/tcp_migrate_req").ok();
+    let before = setting();
+    let steps = ["network", "migrate on", "group l0 l1", "connect l0 x 9", "close l1", "accepted -> 9", "reset -> 0"];
+    let path = file("script-network", &format!("title = \"t\"\n{}", row("own", &steps)));
+    let cell = results(&path, 0).cells.remove(0);
+    assert!(matches!(cell.verdict, Verdict::Pass | Verdict::Skip), "{cell:#?}");
+    assert_eq!(setting(), before);
+    let lines = "[[wait]]\nname = \"row\"\nscript = [\n  \"group l0\",\n  \"migrate on\",\n]";
+    let message = "that would change the network of this machine; write network first";
+    check("script-network-bad", lines, 6, &format!("script, \"migrate on\": {message}"));
+}
+
+#[test]
 fn a_script_stands_alone() {
     let script = "script = [\"epoll e0\", \"wait e0 -> 0\"]";
     check(

@@ -58,13 +58,15 @@ pub struct Crew {
     processes: Vec<Pid>,
     /// Workers per process.
     threads: u32,
+    /// Those that were to die.
+    killed: Vec<Pid>,
 }
 
 impl Crew {
     /// Forks all processes. Every worker then sleeps at its gate.
     pub fn start(kit: &Kit<'_>) -> Result<Crew, CrewError> {
         let placement = kit.settings.placement();
-        let mut crew = Crew { processes: Vec::new(), threads: placement.threads };
+        let mut crew = Crew { processes: Vec::new(), threads: placement.threads, killed: Vec::new() };
         let coordinator = nix::unistd::getpid();
         for process in 0..placement.processes {
             let first = process * placement.threads;
@@ -141,7 +143,17 @@ impl Crew {
     /// It stays a zombie: reaped here, its number could belong to somebody else
     /// by the time the crew is killed.
     pub fn check_alive(&self) -> Result<(), CrewError> {
-        let how = match waitid(Id::All, WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT) {
+        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        let state = match self.killed.is_empty() {
+            true => waitid(Id::All, flags),
+            // The killed ones would always be found first.
+            false => {
+                let living = self.processes.iter().filter(|pid| !self.killed.contains(pid));
+                let mut states = living.map(|pid| waitid(Id::Pid(*pid), flags));
+                states.find(|state| *state != Ok(WaitStatus::StillAlive)).unwrap_or(Ok(WaitStatus::StillAlive))
+            }
+        };
+        let how = match state {
             Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => return Ok(()),
             Ok(WaitStatus::Signaled(pid, signal, _)) => (pid, format!("was killed by {signal}")),
             Ok(WaitStatus::Exited(pid, code)) => (pid, format!("ended with code {code}")),
@@ -149,6 +161,20 @@ impl Crew {
             Err(errno) => return Err(CrewError::Broken(format!("waitid: {errno}"))),
         };
         Err(CrewError::Broken(format!("{} (process {}) {}", self.workers_of(how.0), how.0, how.1)))
+    }
+
+    /// Kills the process of worker `index`; it is dead on return, and stays a zombie
+    /// for the reason given at [`Crew::check_alive`].
+    pub fn kill(&mut self, index: u32) -> Result<(), Errno> {
+        let pid = self.processes[(index / self.threads) as usize];
+        kill(pid, Signal::SIGKILL)?;
+        self.killed.push(pid);
+        loop {
+            match waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT) {
+                Err(Errno::EINTR) => {}
+                other => return other.map(drop),
+            }
+        }
     }
 
     /// The workers that live in process `pid`, in words.

@@ -62,6 +62,8 @@ struct Watched {
     own_sleeps: u64,
     /// Ran since the last barrier, as far as we know by now.
     active: bool,
+    /// Was killed: sleeps no more and never will.
+    dead: bool,
 }
 
 /// All workers of a cell, and the source that counts their sleeps.
@@ -88,6 +90,7 @@ impl Watch {
                 returns: slot.returns(),
                 own_sleeps: slot.own_sleeps(),
                 active: false,
+                dead: false,
                 task,
             })
         });
@@ -102,6 +105,16 @@ impl Watch {
     /// How many workers are awake, if a source knows that is to be believed.
     fn awake(&self) -> Option<u64> {
         if self.timers { None } else { self.counter.awake() }
+    }
+
+    /// Looks at `worker` no more, which was killed in its sleep. Its counts stay
+    /// what they were: the wake it died of was no event.
+    pub fn bury(&mut self, worker: usize) {
+        self.workers[worker].dead = true;
+    }
+
+    pub fn is_dead(&self, worker: usize) -> bool {
+        self.workers[worker].dead
     }
 
     /// Watches no more.
@@ -147,14 +160,14 @@ impl Watch {
         loop {
             let looks = if self.workers.iter().filter(|w| w.active).count() > 1 { 2 } else { 1 };
             for _ in 0..looks {
-                for (worker, watched) in self.workers.iter().enumerate().filter(|(_, w)| w.active) {
+                for (worker, watched) in self.workers.iter().enumerate().filter(|(_, w)| w.active && !w.dead) {
                     if let Some(why) = watched.awake()? {
                         return Ok(Some(NotYet { worker: worker as u32, why }));
                     }
                 }
             }
             let mut more = false;
-            for (worker, watched) in self.workers.iter_mut().enumerate().filter(|(_, w)| !w.active) {
+            for (worker, watched) in self.workers.iter_mut().enumerate().filter(|(_, w)| !w.active && !w.dead) {
                 if !watched.task.sleeps()? {
                     return Ok(Some(NotYet { worker: worker as u32, why: "woken or stopped".into() }));
                 }
@@ -175,7 +188,8 @@ impl Watch {
         let mut own_sleeps = 0;
         // Reading /proc is dear: only who ran can have slept. The others are cheap.
         let costly = self.awake().is_none();
-        for (worker, watched) in self.workers.iter_mut().enumerate().filter(|(_, w)| w.active || !costly) {
+        let looked_at = |w: &Watched| (w.active || !costly) && !w.dead;
+        for (worker, watched) in self.workers.iter_mut().enumerate().filter(|(_, w)| looked_at(w)) {
             let slot = ledger.slot(worker as u32);
             let arrivals = if costly { arrivals(&watched.task)? } else { None };
             let once = watched.arrivals.zip(arrivals).is_some_and(|(before, now)| now == before + 1);

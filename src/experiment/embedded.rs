@@ -58,6 +58,9 @@ embed![
     "52-edge-of-a-pipe.toml",
     "53-stray-signal.toml",
     "54-closed-elsewhere.toml",
+    "55-socket-unit.toml",
+    "56-unix-reuseport.toml",
+    "57-closing-listener.toml",
 ];
 
 /// Parses the embedded experiment of that name.

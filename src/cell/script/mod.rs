@@ -2,14 +2,17 @@
 //! a crew. Between two statements every worker is asleep, as observed. Judges
 //! nothing: it notes what each step came to.
 
+mod clients;
 mod staff;
 mod table;
 mod waiter;
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
+use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
@@ -28,6 +31,9 @@ use crate::sys;
 /// Around the moment at which a wait times out, in microseconds: the timer has
 /// 50 us of slack, and the sleeper a way to the CPU.
 const SWEEP_US: std::ops::Range<i64> = -20..100;
+
+/// Of the network that whoever opens it is in.
+const MIGRATE: &str = "/proc/sys/net/ipv4/tcp_migrate_req";
 
 /// Runs the script of the plan. Every worker is gone when it returns.
 pub fn observe(plan: &Plan, used: &mut Option<Counter>) -> Result<Observation, End> {
@@ -139,7 +145,23 @@ impl Run<'_> {
                 said(self.table.write(*name))
             }
             Action::Read(name) => said(self.table.read(*name)),
-            Action::Connect(name) => done(self.table.connect(*name)),
+            Action::Connect(name, count) => {
+                said((0..*count).try_for_each(|_| self.table.connect(*name)).map(|()| *count))
+            }
+            Action::Network => {
+                network().map_err(invalid)?;
+                Ok(String::new())
+            }
+            Action::Migrate(on) => {
+                fs::write(MIGRATE, if *on { "1" } else { "0" }).map_err(|e| invalid(format!("{MIGRATE}: {e}")))?;
+                Ok(String::new())
+            }
+            Action::Reuseport(name) => said(self.table.reuseport(*name)),
+            Action::Clients { accepted, reset } => said(
+                self.table
+                    .settled()
+                    .map(|seen| (if *accepted { seen.accepted } else { 0 }) + (if *reset { seen.reset } else { 0 })),
+            ),
             Action::Wait(waiting) => {
                 let started = Instant::now();
                 let outcome = self.table.wait(waiting, &mut 0);
@@ -150,6 +172,7 @@ impl Run<'_> {
                 self.staff()?.give_turns(workers)?;
                 Ok(String::new())
             }
+            Action::Kill(worker) => done(self.staff()?.kill(*worker)),
             Action::Signal(worker) => done(self.staff()?.signal(*worker)),
             Action::Came => Ok(self.came()?),
             Action::Result(worker) => match self.staff()?.result(*worker) {
@@ -193,6 +216,17 @@ impl Run<'_> {
             std::hint::spin_loop();
         }
     }
+}
+
+/// Moves the cell into a network of its own, which ends with it.
+fn network() -> Result<(), String> {
+    let said = |errno: Errno| format!("unshare: {errno:?}");
+    match unshare(CloneFlags::CLONE_NEWNET) {
+        // The owner of a new user namespace may make all others in it.
+        Err(Errno::EPERM) => unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNET).map_err(said)?,
+        other => other.map_err(said)?,
+    }
+    sys::boot::link_up("lo").map_err(|e| format!("cannot bring lo up: {e}"))
 }
 
 /// A child that keeps open what was open when it was forked.

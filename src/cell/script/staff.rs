@@ -161,6 +161,15 @@ impl Staff {
         sys::interrupt::send(pid, tid)
     }
 
+    /// Ends the process of `worker`, which sleeps.
+    pub fn kill(&mut self, worker: usize) -> Result<(), Errno> {
+        self.crew.kill(worker as u32)?;
+        if let Some(watch) = &mut self.watch {
+            watch.bury(worker);
+        }
+        Ok(())
+    }
+
     /// Adds what the workers did; the counter is left in `used`.
     pub fn report(self, found: &mut Observation, used: &mut Option<Counter>) -> std::io::Result<()> {
         found.sources_refused = self.refused;
@@ -185,7 +194,9 @@ impl Staff {
         } else if let (End::Complete, "bpf" | "proc", Ok(switches)) =
             (&found.end, watch.counter().name(), watch.switches())
         {
-            let both = switches.iter().zip(&self.switches).enumerate();
+            // The last switch of a killed worker, to its death, is no sleep.
+            let alive = |worker: &usize| !watch.is_dead(*worker);
+            let both = switches.iter().zip(&self.switches).enumerate().filter(|(worker, _)| alive(worker));
             let switched: Vec<Switched> = both
                 .map(|(worker, (now, before))| Switched {
                     voluntary: now.voluntary - before.voluntary,
@@ -194,7 +205,8 @@ impl Staff {
                 })
                 .collect();
             let mut whole = Observation { workers: Vec::new(), ..found.clone() };
-            whole.workers.extend(watch.sleeps().map(|sleeps| WorkerFacts {
+            let sleeps = watch.sleeps().enumerate().filter(|(worker, _)| alive(worker));
+            whole.workers.extend(sleeps.map(|(_, sleeps)| WorkerFacts {
                 wakeups: sleeps.wakeups,
                 dsleeps: sleeps.dsleeps,
                 ..WorkerFacts::default()

@@ -9,9 +9,7 @@ use nix::fcntl::OFlag;
 use nix::sys::epoll::{Epoll, EpollCreateFlags};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::select::{FdSet, select};
-use nix::sys::socket::{
-    AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, connect, getsockname, listen, socket, socketpair,
-};
+use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket, socketpair};
 
 use crate::cell::contract::Asleep;
 use crate::experiment::script::{Call, Control, Flags, Kind, Name, Op, Script, Waiting};
@@ -21,7 +19,7 @@ use crate::sys::by_number;
 /// never get one that the script has given up.
 const LOWEST: RawFd = 512;
 /// More unaccepted connections than any script makes.
-const BACKLOG: i32 = 4096;
+pub(super) const BACKLOG: i32 = 4096;
 /// More events than `max` allows.
 const EVENTS: usize = 1024;
 
@@ -35,7 +33,9 @@ pub struct Table {
     /// Of those that were ever open.
     numbers: Vec<RawFd>,
     /// Ends of connections.
-    clients: Vec<OwnedFd>,
+    pub(super) clients: Vec<OwnedFd>,
+    /// Their other ends, as far as the main thread accepted them.
+    pub(super) accepted: Vec<OwnedFd>,
 }
 
 impl Table {
@@ -46,6 +46,7 @@ impl Table {
             open: (0..count).map(|_| None).collect(),
             numbers: vec![-1; count],
             clients: Vec::new(),
+            accepted: Vec::new(),
         }
     }
 
@@ -69,6 +70,7 @@ impl Table {
                 self.put(*r, read);
                 self.put(*w, write);
             }
+            (Kind::Socketpair | Kind::Pipe, _) => unreachable!("the parser gives these two names"),
             (Kind::Eventfd, names) => {
                 for name in names {
                     let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
@@ -80,7 +82,12 @@ impl Table {
                     self.put(*name, Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?.0);
                 }
             }
-            (_, names) => {
+            (Kind::Group, names) => {
+                for (name, listener) in names.iter().zip(super::clients::group(names.len())?) {
+                    self.put(*name, listener);
+                }
+            }
+            (Kind::Listener, names) => {
                 let listener = socket(AddressFamily::Unix, stream, cloexec, None)?;
                 // An abstract name of the kernel's choice: nothing to unlink.
                 bind(listener.as_raw_fd(), &UnixAddr::new_unnamed())?;
@@ -129,14 +136,15 @@ impl Table {
         })
     }
 
-    /// A connection, which stays.
-    pub fn connect(&mut self, name: Name) -> Result<(), Errno> {
-        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-        let client = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
-        let address: UnixAddr = getsockname(self.numbers[name])?;
-        connect(client.as_raw_fd(), &address)?;
-        self.clients.push(client);
-        Ok(())
+    /// The descriptor itself, unless it was closed.
+    pub(super) fn owned(&self, name: Name) -> Result<&OwnedFd, Errno> {
+        self.open[name].as_ref().ok_or(Errno::EBADF)
+    }
+
+    /// The listeners that are open.
+    pub(super) fn listeners(&self) -> impl Iterator<Item = &OwnedFd> {
+        let listens = |kind: &Kind| matches!(kind, Kind::Listener | Kind::Group);
+        self.open.iter().zip(&self.kinds).filter(move |(_, kind)| listens(kind)).filter_map(|(fd, _)| fd.as_ref())
     }
 
     /// Waits; `first` gets what the first event names.
@@ -159,13 +167,13 @@ impl Table {
                 }
             },
             Call::Select => {
-                let owned = self.open[waiting.on].as_ref().ok_or(Errno::EBADF)?;
+                let owned = self.owned(waiting.on)?;
                 let mut set = FdSet::new();
                 set.insert(std::os::fd::AsFd::as_fd(owned));
                 select(fd + 1, &mut set, None, None, None)? as usize
             }
             Call::Accept => {
-                let owned = self.open[waiting.on].as_ref().ok_or(Errno::EBADF)?;
+                let owned = self.owned(waiting.on)?;
                 crate::sys::socket::accept(std::os::fd::AsFd::as_fd(owned)).map(|_| 1)?
             }
         };

@@ -31,6 +31,8 @@ pub enum Kind {
     Epoll,
     /// A listening AF_UNIX stream socket.
     Listener,
+    /// TCP listeners on one port of loopback, by SO_REUSEPORT.
+    Group,
 }
 
 /// How an epoll entry is to be.
@@ -118,7 +120,22 @@ pub enum Action {
     /// At the moment at which the wait of that worker times out.
     WriteAt(Name, usize),
     Read(Name),
-    Connect(Name),
+    /// So many connections.
+    Connect(Name, u64),
+    /// The cell gets a network of its own.
+    Network,
+    /// net.ipv4.tcp_migrate_req of that network.
+    Migrate(bool),
+    /// Sets SO_REUSEPORT.
+    Reuseport(Name),
+    /// Accepts what is queued anywhere; then the clients that were accepted, that
+    /// were reset, or both.
+    Clients {
+        accepted: bool,
+        reset: bool,
+    },
+    /// SIGKILL to the process of that worker.
+    Kill(usize),
     Wait(Waiting),
     /// Workers that are to wait; those that still do are left alone.
     Start(Vec<usize>),
@@ -182,6 +199,11 @@ impl Script {
         self.workers.iter().any(|job| matches!(job, Job::Storm(_)))
     }
 
+    /// Whether a worker is killed, and with it all that share its process.
+    pub fn kills(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step.action, Action::Kill(_)))
+    }
+
     /// Whether the wait of some worker ends by a timer.
     pub fn has_timers(&self) -> bool {
         self.workers.iter().any(|job| matches!(job, Job::Wait(Waiting { within_us: Some(_), .. }, _)))
@@ -204,8 +226,15 @@ impl Script {
         });
         let has_exclusive = { controls }.any(exclusive);
         let has_pwait2 = waits.chain(of_workers).any(|call| call == Call::EpollPwait2);
-        [(has_exclusive, "epoll_exclusive"), (has_pwait2, "epoll_pwait2")]
-            .into_iter()
-            .filter_map(|(has, probe)| has.then_some(probe))
+        let has = |wanted: fn(&Action) -> bool| self.steps.iter().any(|step| wanted(&step.action));
+        [
+            (has_exclusive, "epoll_exclusive"),
+            (has_pwait2, "epoll_pwait2"),
+            (has(|action| *action == Action::Network), "netns"),
+            (has(|action| matches!(action, Action::Open(Kind::Group, _))), "reuseport"),
+            (has(|action| matches!(action, Action::Migrate(_))), "tcp_migrate_req"),
+        ]
+        .into_iter()
+        .filter_map(|(has, probe)| has.then_some(probe))
     }
 }

@@ -8,12 +8,16 @@ use crate::experiment::keys::did_you_mean;
 /// More would take hours.
 const MOST_ROUNDS: u64 = 10_000_000;
 const MOST_WORKERS: usize = 1000;
+/// A listener has no room for more.
+const MOST_CONNECTIONS: u64 = 4096;
 
 #[derive(Default)]
 struct Parser {
     found: Script,
     handler: bool,
     called: bool,
+    network: bool,
+    killed: Vec<usize>,
     /// The block that is open: its statement, rounds, whether a race.
     block: Option<(usize, u64, bool)>,
 }
@@ -50,7 +54,7 @@ impl Parser {
         let action = self.action(at, verb, rest)?;
         let wanted = wanted.map(|text| Wanted::parse(text, &self.found.worker_names)).transpose()?;
         match (&action, &wanted) {
-            (Action::Came | Action::Result(_) | Action::Lasted, None) => {
+            (Action::Came | Action::Result(_) | Action::Lasted | Action::Clients { .. }, None) => {
                 return Err(format!("{verb} expects something: {text} -> .."));
             }
             (
@@ -58,6 +62,9 @@ impl Parser {
                 | Action::Wait(_)
                 | Action::Read(_)
                 | Action::Write(_)
+                | Action::Connect(..)
+                | Action::Reuseport(_)
+                | Action::Clients { .. }
                 | Action::Came
                 | Action::Result(_)
                 | Action::Lasted,
@@ -95,6 +102,13 @@ impl Parser {
             ("pipe", [r, w]) => self.open(Kind::Pipe, &[r, w])?,
             ("eventfd", [_, ..]) => self.open(Kind::Eventfd, rest)?,
             ("epoll", [_, ..]) => self.open(Kind::Epoll, rest)?,
+            ("network", []) => self.network()?,
+            ("migrate", [on @ ("on" | "off")]) if self.network => Action::Migrate(*on == "on"),
+            ("migrate", ["on" | "off"]) => {
+                return Err("that would change the network of this machine; write network first".into());
+            }
+            ("group", [_, ..]) => self.open(Kind::Group, rest)?,
+            ("reuseport", [a]) => Action::Reuseport(self.name(a)?),
             ("listener", [a]) => self.open(Kind::Listener, &[a])?,
             ("dup", [from, to]) => {
                 let from = self.name(from)?;
@@ -117,7 +131,14 @@ impl Parser {
             }
             ("write", [_, ..]) => Action::Write(rest.iter().map(|a| self.written(a)).collect::<Result<_, _>>()?),
             ("read", [a]) => Action::Read(self.name(a)?),
-            ("connect", [l]) => Action::Connect(self.of_kind(l, Kind::Listener)?),
+            ("connect", [l]) => Action::Connect(self.listener(l)?, 1),
+            ("connect", [l, "x", count]) => Action::Connect(self.listener(l)?, number(count, 1, MOST_CONNECTIONS)?),
+            ("accepted" | "reset" | "accepted+reset", []) if self.found.workers.is_empty() => {
+                Action::Clients { accepted: verb != "reset", reset: verb != "accepted" }
+            }
+            ("accepted" | "reset" | "accepted+reset", []) => {
+                return Err("the main thread accepts nothing beside workers; ask came or result".into());
+            }
             ("wait", [e, options @ ..]) => self.wait(Call::EpollWait, e, options)?,
             ("pwait2", [e, options @ ..]) => self.wait(Call::EpollPwait2, e, options)?,
             ("poll", [a, options @ ..]) => self.wait(Call::Poll, a, options)?,
@@ -127,12 +148,20 @@ impl Parser {
                 let names: Vec<String> = (0..count).map(|i| format!("w{i}")).collect();
                 self.new_workers(&names, call, on, options)?
             }
-            ("start", ["all"]) => Action::Start((0..self.found.workers.len()).collect()),
+            ("start", ["all"]) => {
+                Action::Start((0..self.found.workers.len()).filter(|worker| !self.killed.contains(worker)).collect())
+            }
             ("start", [_, ..]) => Action::Start(rest.iter().map(|w| self.worker(w)).collect::<Result<_, _>>()?),
             ("storm", [w, "mod", e, a, flags @ ..]) => self.storm(w, e, a, flags)?,
             ("signal", [w]) if self.handler => Action::Signal(self.worker(w)?),
             ("signal", [_]) => {
                 return Err("SIGUSR1 would kill the worker; write handler restart or handler interrupt first".into());
+            }
+            ("kill", [_]) if self.block.is_some() => return Err("a worker dies only once; kill it outside".into()),
+            ("kill", [w]) => {
+                let worker = self.worker(w)?;
+                self.killed.push(worker);
+                Action::Kill(worker)
             }
             ("came", []) if !self.found.workers.is_empty() => Action::Came,
             ("came", []) => return Err("there is no worker that could have come".into()),
@@ -157,6 +186,14 @@ impl Parser {
                 return Err(format!("unknown statement {verb:?}{near}"));
             }
         })
+    }
+
+    fn network(&mut self) -> Result<Action, String> {
+        if !self.found.steps.is_empty() {
+            return Err("network is the first statement, since what is open stays in the network it was made in".into());
+        }
+        self.network = true;
+        Ok(Action::Network)
     }
 
     fn open(&mut self, kind: Kind, names: &[&str]) -> Result<Action, String> {
@@ -209,11 +246,19 @@ impl Parser {
         }
     }
 
+    fn listener(&self, text: &str) -> Result<Name, String> {
+        let name = self.name(text)?;
+        match self.found.kinds[name] {
+            Kind::Listener | Kind::Group => Ok(name),
+            other => Err(format!("{text} is {}, not a listener", article(other))),
+        }
+    }
+
     /// What a byte can be written to.
     fn written(&self, text: &str) -> Result<Name, String> {
         let name = self.name(text)?;
         match self.found.kinds[name] {
-            Kind::Epoll | Kind::Listener => {
+            Kind::Epoll | Kind::Listener | Kind::Group => {
                 Err(format!("{text} is {}; nothing is written to it", article(self.found.kinds[name])))
             }
             _ => Ok(name),
@@ -221,10 +266,15 @@ impl Parser {
     }
 
     fn worker(&self, name: &str) -> Result<usize, String> {
-        self.found.worker_names.iter().position(|known| known == name).ok_or_else(|| {
-            let near = did_you_mean(name, self.found.worker_names.iter().map(String::as_str));
-            format!("there is no worker {name:?}{near}")
-        })
+        let found = self.found.worker_names.iter().position(|known| known == name);
+        match found {
+            Some(worker) if self.killed.contains(&worker) => Err(format!("{name} is dead by then")),
+            Some(worker) => Ok(worker),
+            None => {
+                let near = did_you_mean(name, self.found.worker_names.iter().map(String::as_str));
+                Err(format!("there is no worker {name:?}{near}"))
+            }
+        }
     }
 
     fn control(&self, op: Op, epoll: &str, target: &str, flags: &[&str]) -> Result<Action, String> {
@@ -246,7 +296,7 @@ impl Parser {
     fn waiting(&self, call: Call, on: &str, options: &[&str]) -> Result<(Waiting, Then), String> {
         let on = match call {
             Call::Poll | Call::Select => self.name(on)?,
-            Call::Accept => self.of_kind(on, Kind::Listener)?,
+            Call::Accept => self.listener(on)?,
             _ => self.of_kind(on, Kind::Epoll)?,
         };
         let (mut found, mut then) = (Waiting { call, on, max: 8, within_us: None }, Then::Nothing);

@@ -53,6 +53,8 @@ fn what_a_script_needs_is_known() {
     assert!(needs(&["epoll e", "wait e -> 0"]).is_empty());
     assert_eq!(needs(&["epoll e", "pwait2 e -> 0"]), ["epoll_pwait2"]);
     assert_eq!(needs(&["epoll e d", "add e d level exclusive -> EINVAL"]), ["epoll_exclusive"]);
+    let group = ["network", "migrate on", "group a b", "connect a x 40 -> 40"];
+    assert_eq!(needs(&group), ["netns", "reuseport", "tcp_migrate_req"]);
 }
 
 #[test]
@@ -92,6 +94,16 @@ fn every_mistake_says_what_was_wanted() {
     check(&[e0, w0, "write v as w0 times out"], "w0 never times out; start it with within 1ms");
     check(&[e0, w0, "signal w0"], "SIGUSR1 would kill the worker; write handler restart or handler interrupt first");
     check(&[e0, "close e0 -> 0"], "nothing comes of close; leave out what stands behind ->");
+    check(&[e0, "migrate on"], "that would change the network of this machine; write network first");
+    check(&[e0, "network"], "network is the first statement, since what is open stays in the network it was made in");
+    check(&["network", "migrate maybe"], "migrate is either migrate on or migrate off");
+    check(&[e0, "connect e0"], "e0 is an epoll, not a listener");
+    check(&["listener l", "connect l y 3"], "connect takes one name, then perhaps x 40");
+    check(&["group l", "connect l x 5000"], "\"5000\" is no number from 1 to 4096");
+    check(&["group l", "write l"], "l is a listener of a group; nothing is written to it");
+    check(&["group l", "accepted"], "accepted expects something: accepted -> ..");
+    check(&[e0, w0, "kill w0", "result w0 -> 1"], "w0 is dead by then");
+    check(&[e0, w0, "repeat 2", "kill w0"], "a worker dies only once; kill it outside");
     check(&[e0, "repeat 0"], "\"0\" is no number from 1 to 10000000");
     check(&[e0, "repeat 2", "race 2"], "a block inside that of statement 2; end that first");
     check(&[e0, "repeat 2", "epoll e1"], "nothing can be opened inside a block");

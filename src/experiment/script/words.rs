@@ -9,7 +9,11 @@ pub const STATEMENTS: &[(&str, &str)] = &[
     ("pipe R W", "a pipe, O_NONBLOCK"),
     ("eventfd A ..", "eventfds, O_NONBLOCK"),
     ("epoll A ..", "epoll instances"),
+    ("network", "a network of the cell's own, with loopback; before all else"),
+    ("migrate on", "tcp_migrate_req of that network is 1: queued connections outlive their listener; migrate off"),
     ("listener A", "a listening AF_UNIX stream socket, which blocks"),
+    ("group A ..", "listening TCP sockets on one port of loopback, by SO_REUSEPORT, which block"),
+    ("reuseport A", "SO_REUSEPORT is set; comes to 0 or an errno"),
     ("dup A B", "B is a second number for A"),
     ("close A", "the number of A is given up"),
     ("hold", "a forked child keeps open all that is"),
@@ -22,7 +26,10 @@ pub const STATEMENTS: &[(&str, &str)] = &[
     ("write A ..", "one event each, back to back"),
     ("write A as W times out", "one event at about the moment at which the wait of W ends by itself"),
     ("read A", "comes to the bytes read, or to the value of an eventfd"),
-    ("connect L", "one connection"),
+    ("connect L", "one connection; connect L x 40 makes so many, and comes to their number"),
+    ("accepted", "the main thread accepts all there is, from every listener: clients accepted so far"),
+    ("reset", "the same, but clients that were reset or cut off"),
+    ("accepted+reset", "both together"),
     ("wait E", "epoll_wait by the main thread; max 8, within 10ms (without: 0)"),
     ("pwait2 E", "the same by epoll_pwait2"),
     ("poll A", "the same by poll"),
@@ -34,6 +41,7 @@ pub const STATEMENTS: &[(&str, &str)] = &[
     ("start W ..", "workers that have come back wait again; start all"),
     ("storm W mod E A edge", "a worker that does nothing but this, over and over"),
     ("signal W", "SIGUSR1 to that worker"),
+    ("kill W", "SIGKILL to the process of that worker, which is dead then"),
     ("came", "who came back with an event since it was started: a number, w0+w1, none"),
     ("result W", "what the wait of a worker came to: a number, an errno, asleep"),
     ("lasted", "milliseconds that the last wait of the main thread took"),
@@ -100,6 +108,7 @@ pub(super) fn article(kind: Kind) -> &'static str {
         Kind::Eventfd => "an eventfd",
         Kind::Epoll => "an epoll",
         Kind::Listener => "a listener",
+        Kind::Group => "a listener of a group",
     }
 }
 
@@ -107,8 +116,10 @@ pub(super) fn article(kind: Kind) -> &'static str {
 pub(super) fn usage(verb: &str) -> &'static str {
     match verb {
         "socketpair" | "pipe" | "dup" => "takes two names",
-        "eventfd" | "epoll" | "write" | "start" => "takes one name or more",
-        "close" | "connect" | "listener" | "read" | "signal" | "result" => "takes one name",
+        "eventfd" | "epoll" | "group" | "write" | "start" => "takes one name or more",
+        "close" | "listener" | "read" | "reuseport" | "signal" | "kill" | "result" => "takes one name",
+        "connect" => "takes one name, then perhaps x 40",
+        "migrate" => "is either migrate on or migrate off",
         "handler" => "is either handler restart or handler interrupt",
         "add" | "mod" => "takes an epoll, what to watch and flags, such as add e0 s0 edge",
         "del" => "takes an epoll and what is watched",
