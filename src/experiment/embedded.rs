@@ -61,6 +61,7 @@ embed![
     "55-socket-unit.toml",
     "56-unix-reuseport.toml",
     "57-closing-listener.toml",
+    "58-lock-holder-killed.toml",
 ];
 
 /// Parses the embedded experiment of that name.

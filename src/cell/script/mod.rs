@@ -41,7 +41,7 @@ pub fn observe(plan: &Plan, used: &mut Option<Counter>) -> Result<Observation, E
     let script = plan.settings.script().expect("checked before");
     let mut run = Run {
         plan,
-        table: Table::new(&script),
+        table: Table::new(&script).map_err(|e| invalid(format!("cannot make the lock: {e}")))?,
         script: &script,
         staff: None,
         holder: None,

@@ -1,6 +1,7 @@
 //! The descriptors of a script by name, and the calls that are made on them, by
 //! the main thread and by workers alike.
 
+use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
@@ -12,7 +13,8 @@ use nix::sys::select::{FdSet, select};
 use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket, socketpair};
 
 use crate::cell::contract::Asleep;
-use crate::experiment::script::{Call, Control, Flags, Kind, Name, Op, Script, Waiting};
+use crate::experiment::script::{Around, Call, Control, Flags, Job, Kind, Name, Op, Script, Waiting};
+use crate::sys::accept_lock::{Kind as LockKind, SharedLock};
 use crate::sys::by_number;
 
 /// Numbers from here on: the lab's own files take the lowest free ones, and must
@@ -36,18 +38,31 @@ pub struct Table {
     pub(super) clients: Vec<OwnedFd>,
     /// Their other ends, as far as the main thread accepted them.
     pub(super) accepted: Vec<OwnedFd>,
+    /// What workers take around an accept.
+    lock: Option<SharedLock>,
 }
 
 impl Table {
-    pub fn new(script: &Script) -> Table {
+    pub fn new(script: &Script) -> io::Result<Table> {
+        let around = script.workers.iter().find_map(|job| match job {
+            Job::Wait(Waiting { call: Call::Locked(around), .. }, _) => Some(*around),
+            _ => None,
+        });
+        let kind = around.map(|around| match around {
+            Around::Futex => LockKind::Futex,
+            Around::Semaphore => LockKind::Semaphore,
+            Around::Flock => LockKind::Flock,
+            Around::Fcntl => LockKind::Record,
+        });
         let count = script.names.len();
-        Table {
+        Ok(Table {
+            lock: kind.map(SharedLock::new).transpose()?,
             kinds: script.kinds.clone(),
             open: (0..count).map(|_| None).collect(),
             numbers: vec![-1; count],
             clients: Vec::new(),
             accepted: Vec::new(),
-        }
+        })
     }
 
     fn put(&mut self, name: Name, fd: OwnedFd) {
@@ -172,6 +187,15 @@ impl Table {
                 set.insert(std::os::fd::AsFd::as_fd(owned));
                 select(fd + 1, &mut set, None, None, None)? as usize
             }
+            Call::Locked(_) => {
+                // Its own open file each time, which flock belongs to.
+                let lock = self.lock.as_ref().ok_or(Errno::ENOLCK)?.open().map_err(errno)?;
+                lock.acquire()?;
+                let owned = self.owned(waiting.on)?;
+                let accepted = crate::sys::socket::accept(std::os::fd::AsFd::as_fd(owned));
+                lock.release();
+                accepted.map(|_| 1)?
+            }
             Call::Accept => {
                 let owned = self.owned(waiting.on)?;
                 crate::sys::socket::accept(std::os::fd::AsFd::as_fd(owned)).map(|_| 1)?
@@ -213,9 +237,18 @@ impl Table {
                 on.map(|fd| fd + 1),
             ),
             Call::Accept => Asleep::at(&[libc::SYS_accept4], on),
+            Call::Locked(_) => {
+                let lock = self.lock.as_ref().and_then(|lock| lock.open().ok());
+                let in_lock = lock.map(|lock| Asleep::at(lock.calls(), None));
+                Asleep::at(&[libc::SYS_accept4], on).or(in_lock.unwrap_or_default())
+            }
         };
         place.or(Asleep::at(&[libc::SYS_futex], None))
     }
+}
+
+fn errno(e: io::Error) -> Errno {
+    Errno::from_raw(e.raw_os_error().unwrap_or(0))
 }
 
 fn bits(flags: Flags) -> u32 {

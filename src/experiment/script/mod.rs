@@ -72,6 +72,17 @@ pub enum Call {
     PollThenWait,
     Select,
     Accept,
+    /// accept inside a lock that all workers of the script share.
+    Locked(Around),
+}
+
+/// What is taken around an accept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Around {
+    Futex,
+    Semaphore,
+    Flock,
+    Fcntl,
 }
 
 /// One wait.

@@ -296,7 +296,7 @@ impl Parser {
     fn waiting(&self, call: Call, on: &str, options: &[&str]) -> Result<(Waiting, Then), String> {
         let on = match call {
             Call::Poll | Call::Select => self.name(on)?,
-            Call::Accept => self.listener(on)?,
+            Call::Accept | Call::Locked(_) => self.listener(on)?,
             _ => self.of_kind(on, Kind::Epoll)?,
         };
         let (mut found, mut then) = (Waiting { call, on, max: 8, within_us: None }, Then::Nothing);

@@ -1,6 +1,6 @@
 //! The words of a script and what stands for numbers and times in it.
 
-use super::{Call, Flags, Kind};
+use super::{Around, Call, Flags, Kind};
 use crate::experiment::keys::did_you_mean;
 
 /// Every statement, and what it does; `herd list --statements`.
@@ -35,7 +35,7 @@ pub const STATEMENTS: &[(&str, &str)] = &[
     ("poll A", "the same by poll"),
     (
         "worker W CALL A",
-        "a worker waits: epoll_wait, epoll_pwait2, poll, poll+epoll_wait, select, accept; max 1, within 1ms, then read, then write A",
+        "a worker waits: epoll_wait, epoll_pwait2, poll, poll+epoll_wait, select, accept, flock+accept (or futex, sem, fcntl); max 1, within 1ms, then read, then write A",
     ),
     ("workers N CALL A", "the same for w0 to w(N-1)"),
     ("start W ..", "workers that have come back wait again; start all"),
@@ -76,13 +76,17 @@ pub(super) fn flags(words: &[&str]) -> Result<Flags, String> {
 
 /// A call that a worker can wait with.
 pub(super) fn call(word: &str) -> Result<Call, String> {
-    const KNOWN: [(&str, Call); 6] = [
+    const KNOWN: [(&str, Call); 10] = [
         ("epoll_wait", Call::EpollWait),
         ("epoll_pwait2", Call::EpollPwait2),
         ("poll", Call::Poll),
         ("poll+epoll_wait", Call::PollThenWait),
         ("select", Call::Select),
         ("accept", Call::Accept),
+        ("futex+accept", Call::Locked(Around::Futex)),
+        ("sem+accept", Call::Locked(Around::Semaphore)),
+        ("flock+accept", Call::Locked(Around::Flock)),
+        ("fcntl+accept", Call::Locked(Around::Fcntl)),
     ];
     let found = KNOWN.iter().find(|(name, _)| *name == word).map(|(_, call)| *call);
     found.ok_or_else(|| format!("unknown call {word:?}{}", did_you_mean(word, KNOWN.iter().map(|(name, _)| *name))))
