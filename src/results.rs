@@ -157,6 +157,13 @@ pub struct ShardFacts {
     pub places: Vec<usize>,
 }
 
+impl Environment {
+    /// What kernel ranges are held against.
+    pub fn stable_release(&self) -> &str {
+        crate::experiment::kernel::stable_release(&self.kernel_release, &self.kernel_version)
+    }
+}
+
 /// One run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Results {

@@ -18,7 +18,7 @@ pub fn run(args: &DoctorArgs) -> Result<Exit, Failure> {
         Feature { name: probe.name, about: probe.about, there: reason.is_none(), reason }
     });
     let features: Vec<Feature> = features.collect();
-    let sources = selftest::run(&mut local, &mut Probes::new(&environment.kernel_release));
+    let sources = selftest::run(&mut local, &mut Probes::new(environment.stable_release()));
     if let Some(signal) = local.stopped() {
         return Ok(Exit::Signal(signal));
     }

@@ -99,7 +99,7 @@ pub fn measure(
         interrupted: false,
         shard: None,
     };
-    let probes = Probes::new(&results.environment.kernel_release);
+    let probes = Probes::new(results.environment.stable_release());
     let stopped = Runs { how, local, probes }.all(cells, &mut results.cells);
     relation::settle(&mut results.cells);
     results.interrupted = stopped.is_some();

@@ -20,6 +20,18 @@ impl Release {
     }
 }
 
+/// The stable release that a kernel is. Debian's names are frozen at the first one
+/// (`5.10.0-43-cloud-amd64`); its version says which it is by now (`#1 SMP Debian
+/// 5.10.251-5 (2026-05-15)`).
+pub fn stable_release<'a>(release: &'a str, version: &'a str) -> &'a str {
+    let debian = version.split_once("Debian ").map(|(_, rest)| rest);
+    let base = debian.and_then(|rest| rest.split(['-', '~', ' ']).next()).unwrap_or_default();
+    match (Release::parse(base), Release::parse(release)) {
+        (Some(Release(a, b, _)), Some(Release(c, d, _))) if (a, b) == (c, d) => base,
+        _ => release,
+    }
+}
+
 /// From `since` on and up to, but without, `before`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -77,6 +89,16 @@ mod tests {
     fn check(since: Option<&str>, before: Option<&str>, release: &str, want: Option<&str>) {
         let range = KernelRange { since: since.map(String::from), before: before.map(String::from) };
         assert_eq!(range.excludes(release).as_deref(), want);
+    }
+
+    #[test]
+    fn a_frozen_name_is_looked_up_in_the_version() {
+        let version = "#1 SMP Debian 5.10.251-5 (2026-05-15)";
+        assert_eq!(stable_release("5.10.0-43-cloud-amd64", version), "5.10.251");
+        assert_eq!(stable_release("7.3-cloud-amd64", "#1 SMP PREEMPT_DYNAMIC Debian 7.3~rc7-1~exp1 (2026)"), "7.3");
+        assert_eq!(stable_release("6.18.44-fc", "#1 SMP PREEMPT_DYNAMIC @0"), "6.18.44-fc");
+        // Built from another series, whatever it says.
+        assert_eq!(stable_release("6.1.0-1-x", version), "6.1.0-1-x");
     }
 
     #[test]

@@ -55,7 +55,7 @@ fn live() -> Result<(), String> {
     let plan: GuestPlan = serde_json::from_slice(&text).map_err(|e| said(PLAN, &e))?;
     sys::boot::link_up("lo").map_err(|e| said("cannot bring lo up", &e))?;
     let environment = environment::read();
-    let mut probes = Probes::new(&environment.kernel_release);
+    let mut probes = Probes::new(environment.stable_release());
     speaker.say(&Line::Ready(Box::new(environment))).map_err(|e| said(PORT, &e))?;
     let mut local = Local::new().map_err(|e| said("cannot take over signals", &e))?;
     let limits = Limits::read();

@@ -12,7 +12,7 @@ use crate::analysis::compare::cell::fails;
 use crate::analysis::compare::pairing::Group;
 use crate::analysis::points::one_line;
 use crate::experiment::Expectation;
-use crate::experiment::kernel::Release;
+use crate::experiment::kernel::{Release, stable_release};
 
 /// A cell on a kernel.
 type Side<'a, 'b> = (&'b Group<'a>, &'b Column);
@@ -62,7 +62,8 @@ impl std::fmt::Display for Turn<'_> {
 }
 
 fn turn<'a>(rule: &'a Expectation, old: Side<'_, '_>, new: Side<'_, '_>) -> Option<Turn<'a>> {
-    let (from, to) = (&old.1.release, &new.1.release);
+    let from = stable_release(&old.1.release, &old.1.version);
+    let to = stable_release(&new.1.release, &new.1.version);
     // Whatever is no release is in no range, which says nothing.
     Release::parse(from)?;
     Release::parse(to)?;
