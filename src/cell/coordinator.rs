@@ -11,7 +11,7 @@ use super::agreement::{Switched, disagreement};
 use super::contract::{Injector, Member, SetupError};
 use super::count::Counter;
 use super::crew::{Crew, CrewError, Kit, pin_to};
-use super::ledger::{Ledger, Slot};
+use super::ledger::{Counts, Ledger, Slot};
 use super::plan::Plan;
 use super::quiet::Watch;
 use super::rounds::Stage;
@@ -27,6 +27,9 @@ use crate::{load, object, wait};
 /// How long a worker may take to its first wait, in milliseconds. Starting is not
 /// under test, and on a loaded machine takes longer than two seconds now and then.
 pub(super) const START_MS: u64 = 10_000;
+
+/// Claims of all workers that a timed load leaves room for: 64 MB of records.
+const TIMED_RECORDS: u64 = 1 << 21;
 
 /// Entry of `herd __cell`: plan on stdin, one JSON line on stdout.
 pub fn main() -> io::Result<()> {
@@ -78,7 +81,12 @@ fn attempt(plan: &Plan, used: &mut Option<Counter>) -> Result<Observation, End> 
     };
     let batch = load::find(&settings.load).expect("checked in the plan").batch(settings);
     let backlog = settings.stranded == crate::experiment::settings::Stranded::Count;
-    let per_round = if backlog { settings.events.min(1 << 16) } else { batch };
+    let per_round = match (load::pace(settings), backlog) {
+        // Read every few milliseconds.
+        (Some(_), _) => (TIMED_RECORDS / u64::from(settings.workers)).clamp(64, 1 << 15),
+        (None, true) => settings.events.min(1 << 16),
+        (None, false) => batch,
+    };
     let ledger =
         Ledger::new(settings.workers, per_round).map_err(|e| invalid(format!("cannot map the ledger: {e}")))?;
     let work = |slot: Slot<'_>, index: u32| {
@@ -121,8 +129,16 @@ fn measure(
     watch: &mut Watch,
     injector: &mut dyn Injector,
 ) -> io::Result<Observation> {
-    let (switches, runs) = (watch.switches()?, watch.runs()?);
-    let mut found = Stage { plan, ledger, crew, watch: &mut *watch, injector }.run();
+    let mut stage = Stage::new(plan, ledger, crew, &mut *watch, injector);
+    let held = match stage.prepare() {
+        Ok(held) => held,
+        Err(end) => return Ok(Observation::empty(end)),
+    };
+    stage.watch.rebase();
+    let (switches, runs) = (stage.watch.switches()?, stage.watch.runs()?);
+    let runnable: Vec<Option<u64>> = (0..switches.len()).map(|i| stage.watch.counter().runnable(i)).collect();
+    let counts: Vec<Counts> = ledger.slots().map(|slot| slot.counts()).collect();
+    let mut found = stage.run();
     found.count_source = watch.counter().name().into();
     // A dead worker has no files any more; its cell is invalid already.
     let (Ok(switches_now), Ok(runs_now)) = (watch.switches(), watch.runs()) else {
@@ -130,20 +146,21 @@ fn measure(
     };
     let mut switched = Vec::new();
     for (i, (slot, sleeps)) in ledger.slots().zip(watch.sleeps()).enumerate() {
-        let own_sleeps = slot.own_sleeps();
+        let counts = slot.counts().since(&counts[i]);
         switched.push(Switched {
             voluntary: switches_now[i].voluntary - switches[i].voluntary,
             involuntary: switches_now[i].involuntary - switches[i].involuntary,
-            runnable: watch.counter().runnable(i),
+            runnable: watch.counter().runnable(i).zip(runnable[i]).map(|(now, before)| now - before),
         });
         found.workers.push(WorkerFacts {
-            wakeups: sleeps.wakeups.saturating_sub(watch.counter().holds(own_sleeps)),
+            wakeups: sleeps.wakeups.saturating_sub(watch.counter().holds(counts.own_sleeps)),
             dsleeps: sleeps.dsleeps,
-            returns: slot.returns(),
-            claims: slot.claims(),
-            empty_returns: slot.empty_returns(),
-            errors: slot.errors().collect(),
-            own_sleeps,
+            returns: counts.returns,
+            claims: counts.claims,
+            held: held[i],
+            empty_returns: counts.empty_returns,
+            errors: counts.errors,
+            own_sleeps: counts.own_sleeps,
             involuntary_switches: switches_now[i].involuntary - switches[i].involuntary,
             cpu_ns: runs_now[i].cpu_ns - runs[i].cpu_ns,
             objects: slot.objects(),

@@ -9,13 +9,17 @@ pub mod contract;
 pub mod coordinator;
 pub mod count;
 pub mod crew;
+mod drops;
+mod failure;
 pub mod ledger;
 pub mod plan;
 pub mod quiet;
 pub mod rounds;
 pub mod script;
 pub mod scripted;
+mod tally;
 pub mod task;
+mod traffic;
 pub mod worker;
 
 pub use plan::Plan;

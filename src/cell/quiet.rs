@@ -218,6 +218,11 @@ impl Watch {
         Ok(change)
     }
 
+    /// What was slept so far does not count. Call it at a barrier.
+    pub fn rebase(&mut self) {
+        self.workers.iter_mut().for_each(|worker| worker.first = worker.sleeps);
+    }
+
     /// What each worker slept from the first barrier to the last.
     pub fn sleeps(&self) -> impl Iterator<Item = Sleeps> {
         self.workers
