@@ -4,13 +4,13 @@
 //! blocks, allocates or formats: it is what the hot loop may touch. Counters are
 //! relaxed; `phase` and the ring's head are released after what they announce.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering::*};
 
 use nix::errno::Errno;
 
 use super::contract::{Asleep, Call, Claim, SetupError};
+use super::counts::Counts;
 use crate::sys::futex;
 use crate::sys::shared::SharedRows;
 
@@ -80,34 +80,6 @@ pub struct Record {
     pub t_return_ns: u64,
     pub t_claim_ns: u64,
     pub tag: u32,
-}
-
-/// What one worker has counted.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    pub returns: u64,
-    pub claims: u64,
-    pub empty_returns: u64,
-    pub own_sleeps: u64,
-    /// By errno.
-    pub errors: BTreeMap<String, u64>,
-}
-
-impl Counts {
-    /// What was added since `before`.
-    pub fn since(mut self, before: &Counts) -> Counts {
-        for (errno, count) in &before.errors {
-            self.errors.entry(errno.clone()).and_modify(|now| *now -= count);
-        }
-        self.errors.retain(|_, count| *count > 0);
-        Counts {
-            returns: self.returns - before.returns,
-            claims: self.claims - before.claims,
-            empty_returns: self.empty_returns - before.empty_returns,
-            own_sleeps: self.own_sleeps - before.own_sleeps,
-            errors: self.errors,
-        }
-    }
 }
 
 impl Ledger {

@@ -130,7 +130,7 @@ impl<'a> Stage<'a> {
         let mut traffic = Traffic::new(&self.plan.settings, pace, events, duration_ms).map_err(invalid_io)?;
         traffic.hear(self.injector.ends()).map_err(invalid_io)?;
         while traffic.turn(self.injector, &mut self.tally)? {
-            let third = traffic.fired() * 3 / events.max(1);
+            let third = traffic.pacer().fired() * 3 / events.max(1);
             let claimed = self.tally.read(self.ledger, third.min(2) as usize)?;
             traffic.claimed(&claimed);
             if traffic.should_check() {
@@ -140,8 +140,8 @@ impl<'a> Stage<'a> {
                 }
             }
         }
-        self.fired += traffic.fired();
-        self.warnings.extend(traffic.saturated());
+        self.fired += traffic.pacer().fired();
+        self.warnings.extend(traffic.pacer().saturated());
         let seen = traffic.into_seen();
         self.lost = seen.clients.lost();
         Ok(seen)

@@ -20,6 +20,7 @@ use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFl
 
 use super::contract::{Injector, SetupError};
 use super::drops::Drops;
+use super::pacer::Pacer;
 use super::tally::{Tally, histogram, latency_of};
 use super::worker::now_ns;
 use crate::experiment::Settings;
@@ -50,13 +51,10 @@ struct Client {
 
 /// The clients of one timed round.
 pub(super) struct Traffic {
-    pace: Pace,
-    events: u64,
-    until: Option<u64>,
+    pacer: Pacer,
     replies: bool,
     patience_ns: u64,
     late_ns: u64,
-    random: fastrand::Rng,
     instance: Epoll,
     timer: TimerFd,
     /// By place; a free place is `None`.
@@ -69,12 +67,7 @@ pub(super) struct Traffic {
     ends: Vec<i32>,
     /// When each client gives up, its place and serial; a message has no place.
     deadlines: VecDeque<(u64, Option<usize>, u64)>,
-    started: u64,
-    next: u64,
-    fired: u64,
     turns: u32,
-    /// When the last event had been made, and how many were open then.
-    last: Option<(u64, u64)>,
     /// No descriptor is left: wait for a client to end.
     starved: bool,
     seen: Clients,
@@ -90,15 +83,11 @@ impl Traffic {
         let instance = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK)?;
         instance.add(&timer, EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLET, TIMER))?;
-        let started = now_ns();
         Ok(Traffic {
-            pace,
-            events: if duration_ms > 0 { u64::MAX } else { events },
-            until: (duration_ms > 0).then(|| started + duration_ms * 1_000_000),
+            pacer: Pacer::new(pace, events, duration_ms),
             replies: settings.worker.reply,
             patience_ns: settings.patience_ms() * 1_000_000,
             late_ns: settings.traffic.late_us * 1000,
-            random: fastrand::Rng::with_seed(events),
             instance,
             timer,
             clients: Vec::new(),
@@ -107,11 +96,7 @@ impl Traffic {
             messages: HashMap::new(),
             ends: Vec::new(),
             deadlines: VecDeque::new(),
-            started,
-            next: started,
-            fired: 0,
             turns: 0,
-            last: None,
             starved: false,
             seen: Clients::default(),
             reply: histogram(),
@@ -130,9 +115,9 @@ impl Traffic {
         Ok(())
     }
 
-    /// Events made so far.
-    pub fn fired(&self) -> u64 {
-        self.fired
+    /// When which events are made.
+    pub fn pacer(&self) -> &Pacer {
+        &self.pacer
     }
 
     /// Whether it is time to see that nobody died.
@@ -153,19 +138,11 @@ impl Traffic {
             now = now_ns();
         }
         self.give_up(now, tally);
-        if self.over(now) {
-            let made = (now, self.open());
-            self.last.get_or_insert(made);
-            if self.open() == 0 {
-                return Ok(false);
-            }
+        if self.pacer.is_over(now, self.open()) && self.open() == 0 {
+            return Ok(false);
         }
         self.listen(now, tally).map_err(|errno| invalid(format!("cannot hear the clients: {errno}")))?;
         Ok(true)
-    }
-
-    fn over(&self, now: u64) -> bool {
-        self.fired >= self.events || self.until.is_some_and(|until| now >= until)
     }
 
     /// Clients and messages that have not come to their end.
@@ -175,13 +152,7 @@ impl Traffic {
 
     /// The intended start of the next event, if it is there.
     fn due(&self, now: u64) -> Option<u64> {
-        if self.over(now) || self.starved {
-            return None;
-        }
-        match self.pace {
-            Pace::Rate { .. } => (self.next <= now).then_some(self.next),
-            Pace::Clients(clients) => (self.open() < clients).then_some(now),
-        }
+        if self.starved { None } else { self.pacer.due(now, self.open()) }
     }
 
     fn make(&mut self, injector: &mut dyn Injector, tally: &mut Tally, intended: u64) -> Result<(), End> {
@@ -206,21 +177,12 @@ impl Traffic {
             Err(SetupError { errno: Errno::ECONNREFUSED | Errno::EAGAIN, .. }) => self.seen.refused += 1,
             Err(SetupError { errno: Errno::ECONNRESET | Errno::EPIPE, .. }) => self.seen.reset += 1,
             Err(e @ SetupError { errno: Errno::EMFILE | Errno::ENFILE, .. }) => {
-                return Err(invalid(format!("event {}: {e}; raise `ulimit -Hn`", self.fired)));
+                return Err(invalid(format!("event {}: {e}; raise `ulimit -Hn`", self.pacer.fired())));
             }
             Err(_) => self.seen.failed += 1,
         }
-        self.fired += 1;
         self.lag.saturating_record(now.saturating_sub(intended).max(1));
-        if let Pace::Rate { per_second, poisson } = self.pace {
-            let gap = 1e9 / per_second;
-            let gap = if poisson { -(1.0 - self.random.f64()).ln() * gap } else { gap };
-            // From the last intended start: rounding and delays must not add up.
-            self.next = match poisson {
-                true => self.next + gap as u64,
-                false => self.started + (self.fired as f64 * gap) as u64,
-            };
-        }
+        self.pacer.made();
         Ok(())
     }
 
@@ -237,7 +199,7 @@ impl Traffic {
         if !self.replies {
             self.places.entry(tag).or_default().push_back(place);
         }
-        let serial = self.fired;
+        let serial = self.pacer.fired();
         self.clients[place] = Some(Client { end, tag, intended, serial });
         self.deadlines.push_back((deadline, Some(place), serial));
         Ok(())
@@ -272,13 +234,8 @@ impl Traffic {
     fn listen(&mut self, now: u64, tally: &mut Tally) -> nix::Result<()> {
         let mut events = [EpollEvent::empty(); 64];
         let mut wake = self.deadlines.front().map_or(u64::MAX, |(deadline, ..)| *deadline).min(now + READ_NS);
-        if let Pace::Rate { .. } = self.pace
-            && !self.over(now)
-            && !self.starved
-        {
-            wake = wake.min(self.next);
-        } else if self.due(now).is_some() {
-            wake = now;
+        if !self.starved {
+            wake = wake.min(self.pacer.next(now, self.open()));
         }
         let left = wake.saturating_sub(now);
         let timeout = if left < SHORT_NS { EpollTimeout::ZERO } else { EpollTimeout::NONE };
@@ -384,35 +341,13 @@ impl Traffic {
         }
     }
 
-    /// Why its latencies are those of a machine that could not keep up, if they are.
-    pub fn saturated(&self) -> Option<String> {
-        let Pace::Rate { per_second, .. } = self.pace else {
-            return None;
-        };
-        let (ended, open) = self.last?;
-        let reached = self.fired as f64 * 1e9 / ended.saturating_sub(self.started).max(1) as f64;
-        if self.fired > 100 && reached < 0.95 * per_second {
-            return Some(format!(
-                "{per_second} events a second were asked for and {reached:.0} were made: the latencies are those of a \
-                 generator that could not keep up; choose a lower rate"
-            ));
-        }
-        (open as f64 > 0.05 * per_second).then(|| {
-            format!(
-                "{open} of {} events were still open when the last one was made: at {per_second} a second the workers \
-                 could not keep up, and latencies grow with the length of the run",
-                self.fired
-            )
-        })
-    }
-
     /// What it came to.
     pub fn into_seen(self) -> Seen {
         Seen {
             clients: self.seen,
             reply: latency_of(&self.reply),
             lag: latency_of(&self.lag),
-            busy_ns: now_ns() - self.started,
+            busy_ns: now_ns() - self.pacer.started(),
             generator_cpu_ns: cpu_ns() - self.cpu_before,
             drops: self.drops.risen(),
         }
