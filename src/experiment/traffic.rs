@@ -41,6 +41,10 @@ pub struct Traffic {
     pub hot: u64,
     #[serde(skip_serializing_if = "is_default")]
     pub hot_share: f64,
+    /// So many client addresses in turn, each a flow for the hash of a group; 0 is
+    /// another one for every event.
+    #[serde(skip_serializing_if = "is_default")]
+    pub flows: u64,
     /// How long a client waits for its answer; 0 is `limit_ms`.
     #[serde(skip_serializing_if = "is_default")]
     pub patience_ms: u64,

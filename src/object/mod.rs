@@ -59,6 +59,11 @@ pub trait Object: Sync {
         false
     }
 
+    /// Whether events come from addresses, by which the hash of a group chooses.
+    fn has_flows(&self) -> bool {
+        false
+    }
+
     /// Whether its own sockets form a SO_REUSEPORT group in which a program may
     /// choose (`steering`).
     fn steers(&self) -> bool {

@@ -59,6 +59,10 @@ impl Object for Tcp {
         true
     }
 
+    fn has_flows(&self) -> bool {
+        true
+    }
+
     fn takes_connections(&self) -> bool {
         true
     }
@@ -111,7 +115,10 @@ impl Object for Tcp {
         let own = settings.sharing == Sharing::Own;
         let keep = settings.traffic.connections > 0;
         let door = Arc::new(TcpDoor { plan, own, keep, address: addresses[0], listeners, program });
-        Ok(Opened { injector: injector(Clients::new(self.v6, addresses, reserved), settings), door })
+        Ok(Opened {
+            injector: injector(Clients::new(self.v6, addresses, reserved, settings.traffic.flows), settings),
+            door,
+        })
     }
 }
 

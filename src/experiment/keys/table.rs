@@ -98,6 +98,9 @@ pub const KEYS: &[Key] = &[
     key!("hot_share", "0..1", "part of the messages that the hot connections get", |s, v| {
         real(v, 0.0, 1.0).map(|x| s.traffic.hot_share = x)
     }),
+    key!("flows", "0..10000", "so many client addresses in turn; 0: another for every event", |s, v| {
+        number(v, 0, 10_000).map(|x| s.traffic.flows = x)
+    }),
     key!("patience_ms", "0..600000", "how long a client waits for its answer; 0: limit_ms", |s, v| {
         number(v, 0, 600_000).map(|x| s.traffic.patience_ms = x)
     }),

@@ -20,13 +20,18 @@ pub struct Clients {
     addresses: Vec<SocketAddr>,
     next: usize,
     open: Vec<Socket>,
+    /// The addresses of flows, where there are so many; each is known after its
+    /// first connection.
+    flows: Vec<Option<SocketAddr>>,
     _reserved: Option<Socket>,
 }
 
 impl Clients {
-    /// `reserved` holds the port as long as the clients live.
-    pub fn new(v6: bool, addresses: Vec<SocketAddr>, reserved: Option<Socket>) -> Clients {
-        Clients { v6, addresses, next: 0, open: Vec::new(), _reserved: reserved }
+    /// `reserved` holds the port as long as the clients live; `flows` is how many
+    /// addresses they have, 0 another one each time.
+    pub fn new(v6: bool, addresses: Vec<SocketAddr>, reserved: Option<Socket>, flows: u64) -> Clients {
+        let flows = vec![None; flows as usize];
+        Clients { v6, addresses, next: 0, open: Vec::new(), flows, _reserved: reserved }
     }
 
     fn socket(&mut self, kind: Type) -> io::Result<(Socket, SocketAddr)> {
@@ -35,6 +40,13 @@ impl Clients {
         let socket = Socket::new(Domain::for_address(address), kind, Some(Protocol::TCP))?;
         // Zero linger: close sends a reset and leaves no TIME_WAIT.
         socket.set_linger(Some(Duration::ZERO))?;
+        if !self.flows.is_empty() {
+            let flow = (self.next - 1) % self.flows.len();
+            // A port of the kernel's choice the first time, the same again later.
+            let from = self.flows[flow].unwrap_or_else(|| SocketAddr::new(address.ip(), 0));
+            socket.bind(&from.into())?;
+            self.flows[flow] = socket.local_addr()?.as_socket();
+        }
         Ok((socket, address))
     }
 

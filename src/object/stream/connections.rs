@@ -122,7 +122,7 @@ mod tests {
     fn hot_connections_get_their_share() {
         let ends = || std::fs::File::open("/dev/null").map(OwnedFd::from).unwrap();
         let mut some = Connections {
-            clients: Clients::new(false, Vec::new(), None),
+            clients: Clients::new(false, Vec::new(), None, 0),
             ends: (0..10).map(|_| ends()).collect(),
             hot: 2,
             hot_share: 0.9,
