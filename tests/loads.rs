@@ -103,7 +103,8 @@ fn messages_wake_the_owner_of_their_connection_only() {
 
 #[test]
 fn a_warm_up_is_not_counted() {
-    let rows = [("sequential", "warmup = 40"), ("burst", "burst = 4\nwarmup = 40"), ("closed", "clients = 3\nwarmup = 40")];
+    let rows =
+        [("sequential", "warmup = 40"), ("burst", "burst = 4\nwarmup = 40"), ("closed", "clients = 3\nwarmup = 40")];
     let defaults = "workers = 3\nevents = 60\nkind = \"epoll\"\nexclusive = true\nreply = true";
     for cell in cells("warmup", defaults, &rows) {
         assert_eq!((metric(&cell, "events"), metric(&cell, "claims")), (60.0, 60.0), "{}", cell.id);

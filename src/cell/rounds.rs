@@ -141,7 +141,11 @@ impl<'a> Stage<'a> {
             }
         }
         self.fired += traffic.pacer().fired();
-        self.warnings.extend(traffic.pacer().saturated());
+        // Who stalls on purpose cannot keep up, and that is the point.
+        let settings = &self.plan.settings;
+        if (0..settings.workers).all(|worker| settings.for_worker(worker).stall_us == 0) {
+            self.warnings.extend(traffic.pacer().saturated());
+        }
         let seen = traffic.into_seen();
         self.lost = seen.clients.lost();
         Ok(seen)

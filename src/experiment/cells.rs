@@ -309,7 +309,8 @@ fn check_traffic(settings: &Settings) -> Result<(), String> {
         format!("warmup = {} is not a multiple of burst = {}", traffic.warmup, settings.burst),
     )?;
     refuse(
-        traffic.flows > 0 && (!object.has_flows() || traffic.connections > 0 || object.listens() && load != "sequential"),
+        traffic.flows > 0
+            && (!object.has_flows() || traffic.connections > 0 || object.listens() && load != "sequential"),
         "flows are for udp, and for tcp where one connection ends before the next begins (load = \"sequential\", \
          connections = 0)"
             .into(),
