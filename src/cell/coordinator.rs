@@ -10,7 +10,7 @@ use nix::unistd::{Pid, setpgid};
 use super::agreement::{Switched, disagreement};
 use super::contract::{Injector, Member, SetupError};
 use super::count::Counter;
-use super::crew::{Crew, CrewError, Kit, pin_to};
+use super::crew::{Crew, CrewError, Kit};
 use super::ledger::{Ledger, Slot};
 use super::plan::Plan;
 use super::quiet::Watch;
@@ -63,7 +63,7 @@ pub fn main() -> io::Result<()> {
 fn attempt(plan: &Plan, used: &mut Option<Counter>) -> Result<Observation, End> {
     let settings = &plan.settings;
     raise_descriptor_limit();
-    let cpus = allowed_cpus().map_err(|e| invalid(e.to_string()))?;
+    let cpus = sys::cpus::allowed().map_err(|e| invalid(e.to_string()))?;
     // All or none: the plan refuses a mixture.
     let block = wait_of(&settings.for_worker(0)).blocks();
     let object = object::find(&settings.object).expect("checked in the plan");
@@ -96,7 +96,7 @@ fn attempt(plan: &Plan, used: &mut Option<Counter>) -> Result<Observation, End> 
     // the softirq that walks the wait queue runs there too, so whenever the
     // injector runs, that walk has ended or not begun.
     let cpu = settings.injector_cpu.map_or_else(|| *cpus.last().expect("a process has a CPU"), |cpu| cpu as usize);
-    pin_to(cpu).map_err(|e| invalid(format!("cannot pin the injector to CPU {cpu}: {e}")))?;
+    sys::cpus::pin_to(cpu).map_err(|e| invalid(format!("cannot pin the injector to CPU {cpu}: {e}")))?;
     let limit = Duration::from_millis(settings.limit_ms.max(START_MS));
     let tasks = crew.line_up(&kit, limit).map_err(crew_end)?;
     let comm = super::crew::comm(std::process::id());
@@ -184,12 +184,6 @@ fn refusal(worker: Option<u32>, error: &SetupError, settings: &Settings) -> End 
 
 pub(super) fn invalid(reason: String) -> End {
     End::Invalid { reason, again: false }
-}
-
-/// CPUs this process may run on.
-pub(super) fn allowed_cpus() -> nix::Result<Vec<usize>> {
-    let set = nix::sched::sched_getaffinity(Pid::from_raw(0))?;
-    Ok((0..nix::sched::CpuSet::count()).filter(|cpu| set.is_set(*cpu).unwrap_or(false)).collect())
 }
 
 /// Soft limit up to the hard one: a worker costs up to three descriptors here.

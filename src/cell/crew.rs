@@ -9,7 +9,6 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::Pid;
@@ -254,12 +253,5 @@ fn pin(affinity: Affinity, index: u32, cpus: &[usize]) -> Result<(), Errno> {
         Affinity::Spread => cpus[index as usize % cpus.len()],
         Affinity::One => cpus[0],
     };
-    pin_to(cpu)
-}
-
-/// Binds the calling thread to one CPU.
-pub fn pin_to(cpu: usize) -> Result<(), Errno> {
-    let mut set = CpuSet::new();
-    set.set(cpu)?;
-    sched_setaffinity(Pid::from_raw(0), &set)
+    sys::cpus::pin_to(cpu)
 }

@@ -8,9 +8,9 @@ use nix::errno::Errno;
 use super::table::Table;
 use super::waiter;
 use crate::cell::agreement::{Switched, disagreement};
-use crate::cell::coordinator::{START_MS, allowed_cpus, invalid};
+use crate::cell::coordinator::{START_MS, invalid};
 use crate::cell::count::{Counter, Sleeps};
-use crate::cell::crew::{Crew, CrewError, Kit, comm, pin_to};
+use crate::cell::crew::{Crew, CrewError, Kit, comm};
 use crate::cell::ledger::{Ledger, Phase, Slot};
 use crate::cell::plan::Plan;
 use crate::cell::quiet::Watch;
@@ -51,13 +51,13 @@ impl Staff {
         let broken = |e: std::io::Error| invalid(e.to_string());
         let count = script.workers.len();
         let ledger = Ledger::new(count as u32, RECORDS).map_err(broken)?;
-        let cpus = allowed_cpus().map_err(|e| invalid(e.to_string()))?;
+        let cpus = sys::cpus::allowed().map_err(|e| invalid(e.to_string()))?;
         let work = |slot: Slot<'_>, index: u32| waiter::run(slot, &script.workers[index as usize], table);
         let coordinator = std::process::id();
         let kit = Kit { settings: &plan.settings, ledger: &ledger, work: &work, cpus: &cpus, coordinator };
         let crew = Crew::start(&kit).map_err(crew_end)?;
         // What wakes workers runs where the main thread runs; see `coordinator`.
-        pin_to(*cpus.last().expect("a process has a CPU"))
+        sys::cpus::pin_to(*cpus.last().expect("a process has a CPU"))
             .map_err(|e| invalid(format!("cannot pin the main thread: {e}")))?;
         let tasks = at_rest(&ledger, &crew)?;
         let members = tasks.iter().map(|t| (t.pid as i32, t.tid as i32)).collect();
