@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use nix::unistd::{Pid, setpgid};
 
-use super::agreement::{Switched, disagreement};
+use super::agreement::disagreement;
 use super::contract::{Injector, Member, SetupError};
 use super::count::Counter;
 use super::crew::{Crew, CrewError, Kit};
@@ -87,18 +87,17 @@ fn attempt(plan: &Plan, used: &mut Option<Counter>) -> Result<Observation, End> 
         worker::run(slot, index, &worker, wait, &shared, opened.door.as_ref());
     };
     let kit = Kit { settings, ledger: &ledger, work: &work, cpus: &cpus, coordinator: std::process::id() };
-    let crew_end = |error| match error {
-        CrewError::Refused { worker, error } => refusal(Some(worker), &error, settings),
-        CrewError::Broken(reason) => invalid(reason),
-    };
-    let crew = Crew::start(&kit).map_err(crew_end)?;
+    let crew = Crew::start(&kit).map_err(invalid)?;
     // After the fork: workers keep the whole mask. With the injector on one CPU
     // the softirq that walks the wait queue runs there too, so whenever the
     // injector runs, that walk has ended or not begun.
     let cpu = settings.injector_cpu.map_or_else(|| *cpus.last().expect("a process has a CPU"), |cpu| cpu as usize);
     sys::cpus::pin_to(cpu).map_err(|e| invalid(format!("cannot pin the injector to CPU {cpu}: {e}")))?;
     let limit = Duration::from_millis(settings.limit_ms.max(START_MS));
-    let tasks = crew.line_up(&kit, limit).map_err(crew_end)?;
+    let tasks = crew.line_up(&kit, limit).map_err(|error| match error {
+        CrewError::Refused { worker, error } => refusal(Some(worker), &error, settings),
+        CrewError::Broken(reason) => invalid(reason),
+    })?;
     let comm = super::crew::comm(std::process::id());
     let (counter, refused) = match Counter::open(plan.count_with.as_deref(), &comm, &tasks) {
         Ok(opened) => opened,
@@ -125,17 +124,11 @@ fn measure(
     let mut found = Stage { plan, ledger, crew, watch: &mut *watch, injector }.run();
     found.count_source = watch.counter().name().into();
     // A dead worker has no files any more; its cell is invalid already.
-    let (Ok(switches_now), Ok(runs_now)) = (watch.switches(), watch.runs()) else {
+    let (Ok(switched), Ok(runs_now)) = (watch.switched(&switches), watch.runs()) else {
         return Ok(found);
     };
-    let mut switched = Vec::new();
     for (i, (slot, sleeps)) in ledger.slots().zip(watch.sleeps()).enumerate() {
         let own_sleeps = slot.own_sleeps();
-        switched.push(Switched {
-            voluntary: switches_now[i].voluntary - switches[i].voluntary,
-            involuntary: switches_now[i].involuntary - switches[i].involuntary,
-            runnable: watch.counter().runnable(i),
-        });
         found.workers.push(WorkerFacts {
             wakeups: sleeps.wakeups.saturating_sub(watch.counter().holds(own_sleeps)),
             dsleeps: sleeps.dsleeps,
@@ -144,7 +137,7 @@ fn measure(
             empty_returns: slot.empty_returns(),
             errors: slot.errors().collect(),
             own_sleeps,
-            involuntary_switches: switches_now[i].involuntary - switches[i].involuntary,
+            involuntary_switches: switched[i].involuntary,
             cpu_ns: runs_now[i].cpu_ns - runs[i].cpu_ns,
             objects: slot.objects(),
         });

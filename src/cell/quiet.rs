@@ -29,6 +29,7 @@
 
 use std::io;
 
+use super::agreement::Switched;
 use super::contract::Asleep;
 use super::count::{Counter, Sleeps};
 use super::ledger::{Ledger, Phase};
@@ -233,6 +234,18 @@ impl Watch {
     /// Switches of every worker, read afresh.
     pub fn switches(&self) -> io::Result<Vec<Switches>> {
         self.workers.iter().map(|w| w.task.switches()).collect()
+    }
+
+    /// Switches of every worker since `before`, by /proc and by the source.
+    pub fn switched(&self, before: &[Switches]) -> io::Result<Vec<Switched>> {
+        let each = self.switches()?.into_iter().zip(before).enumerate();
+        Ok(each
+            .map(|(worker, (now, before))| Switched {
+                voluntary: now.voluntary - before.voluntary,
+                involuntary: now.involuntary - before.involuntary,
+                runnable: self.counter.runnable(worker),
+            })
+            .collect())
     }
 
     /// CPU time of every worker; zero where the kernel does not keep it.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 
 use super::contract::{Injector, SetupError};
-use super::crew::{Crew, CrewError};
+use super::crew::{Crew, TRIES_PER_CHECK};
 use super::ledger::{Ledger, Phase, Record};
 use super::plan::Plan;
 use super::quiet::Watch;
@@ -20,8 +20,6 @@ use crate::sys;
 
 /// Winners beyond this many are not listed; the per-worker claims still hold all.
 const WINNERS: usize = 20_000;
-/// Look for dead workers once in so many failed tries.
-const TRIES_PER_CHECK: u32 = 64;
 /// How long workers may be on their way before the object is asked whether an
 /// event is; the next question comes twice as late.
 const PATIENCE: Duration = Duration::from_millis(1);
@@ -207,19 +205,12 @@ impl Stage<'_> {
                 errno: format!("{errno:?}"),
             });
         }
-        alive.map_err(stopped)
+        alive.map_err(invalid)
     }
 }
 
 fn invalid(reason: String) -> End {
     End::Invalid { reason, again: false }
-}
-
-fn stopped(error: CrewError) -> End {
-    match error {
-        CrewError::Broken(reason) => invalid(reason),
-        CrewError::Refused { worker, error } => invalid(format!("worker {worker}: {error}")),
-    }
 }
 
 /// From 1 ns to 1000 s with three digits.

@@ -7,10 +7,10 @@ use nix::errno::Errno;
 
 use super::table::Table;
 use super::waiter;
-use crate::cell::agreement::{Switched, disagreement};
+use crate::cell::agreement::disagreement;
 use crate::cell::coordinator::{START_MS, invalid};
 use crate::cell::count::{Counter, Sleeps};
-use crate::cell::crew::{Crew, CrewError, Kit, comm};
+use crate::cell::crew::{Crew, Kit, TRIES_PER_CHECK, comm};
 use crate::cell::ledger::{Ledger, Phase, Slot};
 use crate::cell::plan::Plan;
 use crate::cell::quiet::Watch;
@@ -19,8 +19,6 @@ use crate::experiment::Script;
 use crate::observation::{End, Observation, WorkerFacts};
 use crate::sys;
 
-/// Look for dead workers once in so many failed tries.
-const TRIES_PER_CHECK: u32 = 64;
 /// More returns between two steps than any script has.
 const RECORDS: u64 = 64;
 
@@ -55,7 +53,7 @@ impl Staff {
         let work = |slot: Slot<'_>, index: u32| waiter::run(slot, &script.workers[index as usize], table);
         let coordinator = std::process::id();
         let kit = Kit { settings: &plan.settings, ledger: &ledger, work: &work, cpus: &cpus, coordinator };
-        let crew = Crew::start(&kit).map_err(crew_end)?;
+        let crew = Crew::start(&kit).map_err(invalid)?;
         // What wakes workers runs where the main thread runs; see `coordinator`.
         sys::cpus::pin_to(*cpus.last().expect("a process has a CPU"))
             .map_err(|e| invalid(format!("cannot pin the main thread: {e}")))?;
@@ -118,7 +116,7 @@ impl Staff {
                 return Err(End::Interrupted);
             }
             if tries % TRIES_PER_CHECK == 0 {
-                self.crew.check_alive().map_err(crew_end)?;
+                self.crew.check_alive().map_err(invalid)?;
                 if Instant::now() > deadline {
                     let states = watch.describe().join("; ");
                     let reason = format!(
@@ -191,19 +189,13 @@ impl Staff {
         found.dsleeps = self.dsleeps;
         if self.timers {
             found.wakeups_per_round = [(found.total(|w| w.wakeups), 1)].into();
-        } else if let (End::Complete, "bpf" | "proc", Ok(switches)) =
-            (&found.end, watch.counter().name(), watch.switches())
+        } else if let (End::Complete, "bpf" | "proc", Ok(switched)) =
+            (&found.end, watch.counter().name(), watch.switched(&self.switches))
         {
             // The last switch of a killed worker, to its death, is no sleep.
             let alive = |worker: &usize| !watch.is_dead(*worker);
-            let both = switches.iter().zip(&self.switches).enumerate().filter(|(worker, _)| alive(worker));
-            let switched: Vec<Switched> = both
-                .map(|(worker, (now, before))| Switched {
-                    voluntary: now.voluntary - before.voluntary,
-                    involuntary: now.involuntary - before.involuntary,
-                    runnable: watch.counter().runnable(worker),
-                })
-                .collect();
+            let switched = switched.into_iter().enumerate().filter(|(worker, _)| alive(worker));
+            let switched: Vec<_> = switched.map(|(_, switched)| switched).collect();
             let mut whole = Observation { workers: Vec::new(), ..found.clone() };
             let sleeps = watch.sleeps().enumerate().filter(|(worker, _)| alive(worker));
             whole.workers.extend(sleeps.map(|(_, sleeps)| WorkerFacts {
@@ -222,15 +214,6 @@ impl Staff {
 
 fn not_begun() -> crate::cell::quiet::NotYet {
     crate::cell::quiet::NotYet { worker: 0, why: "a turn has not begun".into() }
-}
-
-fn crew_end(error: CrewError) -> End {
-    match error {
-        CrewError::Refused { worker, error } => {
-            End::Refused { worker: Some(worker), call: error.call.to_string(), errno: format!("{:?}", error.errno) }
-        }
-        CrewError::Broken(reason) => invalid(reason),
-    }
 }
 
 /// Waits until every worker has been seen asleep at its gate.
@@ -254,7 +237,7 @@ fn at_rest(ledger: &Ledger, crew: &Crew) -> Result<Vec<Task>, End> {
 }
 
 fn patience(crew: &Crew, deadline: Instant) -> Result<(), End> {
-    crew.check_alive().map_err(crew_end)?;
+    crew.check_alive().map_err(invalid)?;
     if Instant::now() > deadline {
         return Err(invalid(format!("the workers did not start within {START_MS} ms")));
     }
