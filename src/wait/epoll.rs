@@ -11,7 +11,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use nix::sys::epoll::{Epoll as Instance, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
 use super::{EPOLL_KEYS, Wait, foreign};
-use crate::cell::contract::{Asleep, Call, During, Interest, Refusal, SetupError, SharedWait, Sleeper, Source, Woken};
+use crate::cell::contract::{
+    Asleep, Call, During, EPOLL_WAIT, Interest, Refusal, SetupError, SharedWait, Sleeper, Source, Woken,
+};
 use crate::experiment::Settings;
 use crate::experiment::settings::{Instance as Whose, Sharing, Trigger, WaitCall, WorkerSettings};
 use crate::sys::epoll::pwait2;
@@ -227,15 +229,7 @@ impl Sleeper for Waiting {
     }
 
     fn asleep(&self, _: &[Box<dyn Source>]) -> Asleep {
-        if self.pwait2 {
-            return Asleep::on(&[libc::SYS_epoll_pwait2], &self.instance.0);
-        }
-        let calls = [
-            #[cfg(target_arch = "x86_64")]
-            libc::SYS_epoll_wait,
-            libc::SYS_epoll_pwait,
-        ];
-        Asleep::on(&calls, &self.instance.0)
+        Asleep::on(if self.pwait2 { &[libc::SYS_epoll_pwait2] } else { EPOLL_WAIT }, &self.instance.0)
     }
 }
 
