@@ -16,7 +16,6 @@ mod bpf_programs;
 pub mod by_number;
 pub mod child;
 pub mod cpus;
-pub mod epoll;
 pub mod fork;
 pub mod futex;
 pub mod handover;

@@ -6,7 +6,7 @@
 //! queue, or with EPOLLEXCLUSIVE at its tail; `ep_poll_callback` wakes one
 //! sleeper of the instance (fs/eventpoll.c).
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::sys::epoll::{Epoll as Instance, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
@@ -16,7 +16,7 @@ use crate::cell::contract::{
 };
 use crate::experiment::Settings;
 use crate::experiment::settings::{Instance as Whose, Sharing, Trigger, WaitCall, WorkerSettings};
-use crate::sys::epoll::pwait2;
+use crate::sys::by_number::epoll_pwait2;
 
 /// epoll(7).
 pub struct Epoll;
@@ -196,7 +196,7 @@ struct Waiting {
 impl Sleeper for Waiting {
     fn wait(&mut self, sources: &mut [Box<dyn Source>], ready: &mut Vec<usize>) -> Woken {
         let woken = match self.pwait2 {
-            true => pwait2(self.instance.0.as_fd(), &mut self.events),
+            true => epoll_pwait2(self.instance.0.as_raw_fd(), &mut self.events, None),
             false => self.instance.wait(&mut self.events, EpollTimeout::NONE),
         };
         match woken {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
-use nix::sys::epoll::{Epoll, EpollCreateFlags};
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::select::{FdSet, select};
 use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket, socketpair};
@@ -161,7 +161,7 @@ impl Table {
     pub fn wait(&self, waiting: &Waiting, first: &mut Name) -> Outcome {
         let fd = self.numbers[waiting.on];
         let ms = waiting.within_us.map_or(-1, |us| i32::try_from(us.div_ceil(1000)).unwrap_or(i32::MAX));
-        let mut events = [by_number::NO_EVENT; EVENTS];
+        let mut events = [EpollEvent::empty(); EVENTS];
         let events = &mut events[..waiting.max as usize];
         let count = match waiting.call {
             Call::EpollWait => by_number::epoll_wait(fd, events, ms)?,
@@ -197,7 +197,7 @@ impl Table {
             }
         };
         if count > 0 {
-            *first = events[0].u64 as Name;
+            *first = events[0].data() as Name;
         }
         Ok(count as u64)
     }
