@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use nix::unistd::{Pid, setpgid};
 
-use super::agreement::disagreement;
+use super::agreement::{Switched, disagreement};
 use super::contract::{Injector, Member, SetupError};
 use super::count::Counter;
+use super::counts::Counts;
 use super::crew::{Crew, CrewError, Kit};
 use super::ledger::{Ledger, Slot};
 use super::plan::Plan;
@@ -27,6 +28,9 @@ use crate::{load, object, wait};
 /// How long a worker may take to its first wait, in milliseconds. Starting is not
 /// under test, and on a loaded machine takes longer than two seconds now and then.
 pub(super) const START_MS: u64 = 10_000;
+
+/// Claims of all workers that a timed load leaves room for: 64 MB of records.
+const TIMED_RECORDS: u64 = 1 << 21;
 
 /// Entry of `herd __cell`: plan on stdin, one JSON line on stdout.
 pub fn main() -> io::Result<()> {
@@ -78,7 +82,12 @@ fn attempt(plan: &Plan, used: &mut Option<Counter>) -> Result<Observation, End> 
     };
     let batch = load::find(&settings.load).expect("checked in the plan").batch(settings);
     let backlog = settings.stranded == crate::experiment::settings::Stranded::Count;
-    let per_round = if backlog { settings.events.min(1 << 16) } else { batch };
+    let per_round = match (load::pace(settings), backlog) {
+        // Read every few milliseconds.
+        (Some(_), _) => (TIMED_RECORDS / u64::from(settings.workers)).clamp(64, 1 << 15),
+        (None, true) => settings.events.min(1 << 16),
+        (None, false) => batch,
+    };
     let ledger =
         Ledger::new(settings.workers, per_round).map_err(|e| invalid(format!("cannot map the ledger: {e}")))?;
     let work = |slot: Slot<'_>, index: u32| {
@@ -120,23 +129,32 @@ fn measure(
     watch: &mut Watch,
     injector: &mut dyn Injector,
 ) -> io::Result<Observation> {
-    let (switches, runs) = (watch.switches()?, watch.runs()?);
-    let mut found = Stage { plan, ledger, crew, watch: &mut *watch, injector }.run();
+    let mut stage = Stage::new(plan, ledger, crew, &mut *watch, injector);
+    let held = match stage.prepare() {
+        Ok(held) => held,
+        Err(end) => return Ok(Observation::empty(end)),
+    };
+    stage.watch.rebase();
+    let (switched, runs) = (stage.watch.switched()?, stage.watch.runs()?);
+    let counts: Vec<Counts> = ledger.slots().map(|slot| slot.counts()).collect();
+    let mut found = stage.run();
     found.count_source = watch.counter().name().into();
     // A dead worker has no files any more; its cell is invalid already.
-    let (Ok(switched), Ok(runs_now)) = (watch.switched(&switches), watch.runs()) else {
+    let (Ok(switched_now), Ok(runs_now)) = (watch.switched(), watch.runs()) else {
         return Ok(found);
     };
+    let switched: Vec<Switched> = switched_now.iter().zip(&switched).map(|(now, before)| now.since(before)).collect();
     for (i, (slot, sleeps)) in ledger.slots().zip(watch.sleeps()).enumerate() {
-        let own_sleeps = slot.own_sleeps();
+        let counts = slot.counts().since(&counts[i]);
         found.workers.push(WorkerFacts {
-            wakeups: sleeps.wakeups.saturating_sub(watch.counter().holds(own_sleeps)),
+            wakeups: sleeps.wakeups.saturating_sub(watch.counter().holds(counts.own_sleeps)),
             dsleeps: sleeps.dsleeps,
-            returns: slot.returns(),
-            claims: slot.claims(),
-            empty_returns: slot.empty_returns(),
-            errors: slot.errors().collect(),
-            own_sleeps,
+            returns: counts.returns,
+            claims: counts.claims,
+            held: held[i],
+            empty_returns: counts.empty_returns,
+            errors: counts.errors,
+            own_sleeps: counts.own_sleeps,
             involuntary_switches: switched[i].involuntary,
             cpu_ns: runs_now[i].cpu_ns - runs[i].cpu_ns,
             objects: slot.objects(),

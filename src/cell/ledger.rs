@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering::*};
 use nix::errno::Errno;
 
 use super::contract::{Asleep, Call, Claim, SetupError};
+use super::counts::Counts;
 use crate::sys::futex;
 use crate::sys::shared::SharedRows;
 
@@ -258,6 +259,17 @@ impl<'a> Slot<'a> {
 
     pub fn empty_returns(&self) -> u64 {
         self.words[EMPTY_RETURNS].load(Relaxed)
+    }
+
+    /// All its counts so far.
+    pub fn counts(&self) -> Counts {
+        Counts {
+            returns: self.returns(),
+            claims: self.claims(),
+            empty_returns: self.empty_returns(),
+            own_sleeps: self.own_sleeps(),
+            errors: self.errors().collect(),
+        }
     }
 
     pub fn own_sleeps(&self) -> u64 {

@@ -77,14 +77,17 @@ impl Limits {
             if settings.stranded == crate::experiment::settings::Stranded::Count { settings.events } else { batch };
         let objects = u64::from(settings.objects)
             + if settings.opened_by == crate::experiment::settings::OpenedBy::Coordinator { workers } else { 0 };
-        let coordinator = 64 + kept + objects + if workers <= 1024 { 3 * workers } else { 0 };
+        // Connections that stay may all be one worker's.
+        let stay = settings.traffic.connections;
+        let coordinator =
+            64 + stay + settings.traffic.clients + kept + objects + if workers <= 1024 { 3 * workers } else { 0 };
         let per_worker = descriptors_of(settings);
-        let process = 64 + objects + u64::from(placement.threads) * per_worker;
+        let process = 64 + stay + objects + u64::from(placement.threads) * per_worker;
         let descriptors = coordinator.max(process);
         if descriptors > self.descriptors {
             return Some(format!(
                 "this needs up to {descriptors} descriptors in one process, but RLIMIT_NOFILE is {}; \
-                 raise its hard limit with `ulimit -Hn`, or choose fewer workers, objects or events",
+                 raise its hard limit with `ulimit -Hn`, or choose fewer workers, objects, connections, clients or events",
                 self.descriptors
             ));
         }

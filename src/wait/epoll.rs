@@ -208,6 +208,15 @@ impl Sleeper for Waiting {
         Woken::Ready
     }
 
+    fn adopt(&mut self, sources: &[Box<dyn Source>]) -> Result<(), SetupError> {
+        let last = sources.len() - 1;
+        let source = sources[last].as_ref();
+        // Nobody else watches it.
+        let flags = self.flags.difference(EpollFlags::EPOLLEXCLUSIVE);
+        let event = EpollEvent::new(of_source(source, flags), last as u64);
+        self.instance.add(descriptor(source), event).during(Call::EpollAdd)
+    }
+
     fn after(&mut self, sources: &[Box<dyn Source>], claims: u64) -> Result<(), SetupError> {
         if self.rearm {
             match &self.inner {

@@ -44,11 +44,15 @@ impl Wait for Poll {
 
 /// What to wait for, on a duplicate of each descriptor.
 pub(super) fn set_of(sources: &[Box<dyn Source>]) -> Result<PollSet, SetupError> {
-    let events = sources.iter().map(|source| match source.interest() {
+    let events = sources.iter().map(|source| events_of(source.as_ref()));
+    Ok(PollSet::new(watched(sources)?.into_iter().zip(events).collect()))
+}
+
+fn events_of(source: &dyn Source) -> libc::c_short {
+    match source.interest() {
         Interest::Readable => libc::POLLIN,
         Interest::Writable => libc::POLLOUT,
-    });
-    Ok(PollSet::new(watched(sources)?.into_iter().zip(events).collect()))
+    }
 }
 
 /// A duplicate of each descriptor, so that the wait owns what it sleeps on.
@@ -76,6 +80,13 @@ impl Sleeper for Polling {
             Ok(()) => Woken::Ready,
             Err(errno) => Woken::Failed(errno),
         }
+    }
+
+    fn adopt(&mut self, sources: &[Box<dyn Source>]) -> Result<(), SetupError> {
+        let last = &sources[sources.len() - 1..];
+        let fd = watched(last)?.pop().expect("one source, one descriptor");
+        self.set.push(fd, events_of(last[0].as_ref()));
+        Ok(())
     }
 
     fn asleep(&self, _: &[Box<dyn Source>]) -> Asleep {

@@ -7,14 +7,14 @@ use nix::errno::Errno;
 
 use super::table::Table;
 use super::waiter;
-use crate::cell::agreement::disagreement;
+use crate::cell::agreement::{Switched, disagreement};
 use crate::cell::coordinator::{START_MS, invalid};
 use crate::cell::count::{Counter, Sleeps};
 use crate::cell::crew::{Crew, Kit, TRIES_PER_CHECK, comm};
 use crate::cell::ledger::{Ledger, Phase, Slot};
 use crate::cell::plan::Plan;
 use crate::cell::quiet::Watch;
-use crate::cell::task::{Look, Switches, Task};
+use crate::cell::task::{Look, Task};
 use crate::experiment::Script;
 use crate::observation::{End, Observation, WorkerFacts};
 use crate::sys;
@@ -35,7 +35,7 @@ pub struct Staff {
     wakeups: Vec<u64>,
     dsleeps: Option<u64>,
     rounds: std::collections::BTreeMap<u64, u64>,
-    switches: Vec<Switches>,
+    switched: Vec<Switched>,
     refused: Vec<String>,
     /// Some wait ends by a timer, perhaps between two readings of counts: sums of
     /// these need not agree then.
@@ -67,7 +67,7 @@ impl Staff {
             wakeups: vec![0; count],
             dsleeps: Some(0),
             rounds: Default::default(),
-            switches: Vec::new(),
+            switched: Vec::new(),
             refused: Vec::new(),
             timers: script.has_timers(),
             limit: Duration::from_millis(plan.settings.limit_ms),
@@ -78,7 +78,7 @@ impl Staff {
                 Counter::open(plan.count_with.as_deref(), &comm(coordinator), &tasks).map_err(invalid)?;
             staff.refused = refused;
             let watch = Watch::new(&staff.ledger, tasks, counter, script.has_timers()).map_err(broken)?;
-            staff.switches = watch.switches().map_err(broken)?;
+            staff.switched = watch.switched().map_err(broken)?;
             staff.watch = Some(watch);
         }
         Ok(staff)
@@ -189,13 +189,12 @@ impl Staff {
         found.dsleeps = self.dsleeps;
         if self.timers {
             found.wakeups_per_round = [(found.total(|w| w.wakeups), 1)].into();
-        } else if let (End::Complete, "bpf" | "proc", Ok(switched)) =
-            (&found.end, watch.counter().name(), watch.switched(&self.switches))
+        } else if let (End::Complete, "bpf" | "proc", Ok(now)) = (&found.end, watch.counter().name(), watch.switched())
         {
             // The last switch of a killed worker, to its death, is no sleep.
             let alive = |worker: &usize| !watch.is_dead(*worker);
-            let switched = switched.into_iter().enumerate().filter(|(worker, _)| alive(worker));
-            let switched: Vec<_> = switched.map(|(_, switched)| switched).collect();
+            let both = now.iter().zip(&self.switched).enumerate().filter(|(worker, _)| alive(worker));
+            let switched: Vec<Switched> = both.map(|(_, (now, before))| now.since(before)).collect();
             let mut whole = Observation { workers: Vec::new(), ..found.clone() };
             let sleeps = watch.sleeps().enumerate().filter(|(worker, _)| alive(worker));
             whole.workers.extend(sleeps.map(|(_, sleeps)| WorkerFacts {
