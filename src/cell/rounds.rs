@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use super::contract::{Injector, SetupError};
-use super::crew::{Crew, CrewError};
+use super::crew::{Crew, TRIES_PER_CHECK};
 use super::ledger::{Ledger, Phase};
 use super::plan::Plan;
 use super::quiet::Watch;
@@ -17,8 +17,6 @@ use crate::load::{self, Pace};
 use crate::observation::{End, Observation, Timeline, Traffic as Seen};
 use crate::sys;
 
-/// Look for dead workers once in so many failed tries.
-const TRIES_PER_CHECK: u32 = 64;
 /// How long workers may be on their way before the object is asked whether an
 /// event is; the next question comes twice as late.
 const PATIENCE: Duration = Duration::from_millis(1);
@@ -287,7 +285,7 @@ impl<'a> Stage<'a> {
                 errno: format!("{errno:?}"),
             });
         }
-        alive.map_err(stopped)
+        alive.map_err(invalid)
     }
 }
 
@@ -297,11 +295,4 @@ fn invalid(reason: String) -> End {
 
 fn invalid_io(error: std::io::Error) -> End {
     invalid(error.to_string())
-}
-
-fn stopped(error: CrewError) -> End {
-    match error {
-        CrewError::Broken(reason) => invalid(reason),
-        CrewError::Refused { worker, error } => invalid(format!("worker {worker}: {error}")),
-    }
 }

@@ -29,7 +29,7 @@ pub fn run(
     door: &dyn Door,
 ) {
     slot.hello(std::process::id(), nix::unistd::gettid().as_raw() as u32);
-    slot.await_turn();
+    slot.rest(0);
     let (mut sources, mut sleeper) = match set_up(index, settings, wait, shared, door) {
         Ok(ready) => ready,
         Err(error) => return slot.gone(&error),

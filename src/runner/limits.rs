@@ -3,9 +3,7 @@
 
 use std::fs;
 
-use nix::sched::sched_getaffinity;
 use nix::sys::resource::{Resource, getrlimit};
-use nix::unistd::Pid;
 
 use crate::experiment::Settings;
 use crate::{load, object};
@@ -45,7 +43,7 @@ impl Limits {
             tasks_now: tasks_now(),
             descriptors: hard(Resource::RLIMIT_NOFILE),
             somaxconn: number("/proc/sys/net/core/somaxconn"),
-            cpus: allowed_cpus(),
+            cpus: crate::sys::cpus::allowed().map_or(u128::MAX, bits),
         }
     }
 
@@ -129,11 +127,8 @@ fn descriptors_of(settings: &Settings) -> u64 {
     wait + objects + u64::from(settings.sharing == Sharing::Own)
 }
 
-fn allowed_cpus() -> u128 {
-    let Ok(set) = sched_getaffinity(Pid::from_raw(0)) else {
-        return u128::MAX;
-    };
-    (0..128).filter(|cpu| set.is_set(*cpu).unwrap_or(false)).fold(0, |bits, cpu| bits | 1 << cpu)
+fn bits(cpus: Vec<usize>) -> u128 {
+    cpus.into_iter().filter(|cpu| *cpu < 128).fold(0, |bits, cpu| bits | 1 << cpu)
 }
 
 /// Behind the slash of the fourth field of /proc/loadavg.

@@ -8,7 +8,9 @@
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use super::{Wait, only_for_epoll};
-use crate::cell::contract::{Asleep, Call, During, Interest, Refusal, SetupError, SharedWait, Sleeper, Source, Woken};
+use crate::cell::contract::{
+    Asleep, Call, During, Interest, POLL, Refusal, SetupError, SharedWait, Sleeper, Source, Woken,
+};
 use crate::experiment::Settings;
 use crate::experiment::settings::{WaitCall, WorkerSettings};
 use crate::sys::pollset::PollSet;
@@ -88,13 +90,8 @@ impl Sleeper for Polling {
     }
 
     fn asleep(&self, _: &[Box<dyn Source>]) -> Asleep {
-        let calls = [
-            libc::SYS_ppoll,
-            #[cfg(target_arch = "x86_64")]
-            libc::SYS_poll,
-        ];
         // The first argument is the address of the list.
-        Asleep::at(if self.ppoll { &calls[..1] } else { &calls }, None)
+        Asleep::at(if self.ppoll { &[libc::SYS_ppoll] } else { POLL }, None)
     }
 }
 
