@@ -177,6 +177,24 @@ impl Crew {
         }
     }
 
+    /// Stops the process of worker `index`; it is stopped on return.
+    pub fn stop(&self, index: u32) -> Result<(), Errno> {
+        let pid = self.processes[(index / self.threads) as usize];
+        kill(pid, Signal::SIGSTOP)?;
+        loop {
+            // Death would be told as well, and is found by `check_alive`.
+            match waitid(Id::Pid(pid), WaitPidFlag::WSTOPPED | WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT) {
+                Err(Errno::EINTR) => {}
+                other => return other.map(drop),
+            }
+        }
+    }
+
+    /// Lets it run again.
+    pub fn resume(&self, index: u32) -> Result<(), Errno> {
+        kill(self.processes[(index / self.threads) as usize], Signal::SIGCONT)
+    }
+
     /// The workers that live in process `pid`, in words.
     fn workers_of(&self, pid: Pid) -> String {
         let at = self.processes.iter().position(|known| *known == pid).unwrap_or(0) as u32;

@@ -19,6 +19,10 @@ use super::bpf_error::BpfError;
 pub enum Program {
     /// Three classic instructions: the CPU modulo this number.
     ClassicCpu(u32),
+    /// Always the same number.
+    Always(u32),
+    /// The first byte of a datagram modulo this number.
+    FirstByte(u32),
     /// A loaded socket filter. It holds the map it uses.
     Loaded(OwnedFd),
 }
@@ -40,11 +44,9 @@ impl Program {
     /// that join later.
     pub fn attach(&self, member: BorrowedFd<'_>) -> Result<(), Errno> {
         match self {
-            Program::ClassicCpu(sockets) => {
-                let mut code = classic_cpu(*sockets);
-                let program = libc::sock_fprog { len: code.len() as u16, filter: code.as_mut_ptr() };
-                set(member, libc::SO_ATTACH_REUSEPORT_CBPF, &program)
-            }
+            Program::ClassicCpu(sockets) => set_classic(member, &mut classic_cpu(*sockets)),
+            Program::Always(number) => set_classic(member, &mut [step(libc::BPF_RET | libc::BPF_K, *number)]),
+            Program::FirstByte(sockets) => set_classic(member, &mut classic_first_byte(*sockets)),
             Program::Loaded(program) => set(member, libc::SO_ATTACH_REUSEPORT_EBPF, &program.as_raw_fd()),
         }
     }
@@ -73,9 +75,27 @@ fn set<T>(socket: BorrowedFd<'_>, option: libc::c_int, value: &T) -> Result<(), 
     Errno::result(result).map(drop)
 }
 
+fn set_classic(member: BorrowedFd<'_>, code: &mut [libc::sock_filter]) -> Result<(), Errno> {
+    let program = libc::sock_fprog { len: code.len() as u16, filter: code.as_mut_ptr() };
+    set(member, libc::SO_ATTACH_REUSEPORT_CBPF, &program)
+}
+
+fn step(code: u32, k: u32) -> libc::sock_filter {
+    libc::sock_filter { code: code as u16, jt: 0, jf: 0, k }
+}
+
+/// ldb [0]; mod #sockets; ret a. The kernel shows the program a datagram without its
+/// header (`run_bpf_filter`).
+fn classic_first_byte(sockets: u32) -> [libc::sock_filter; 3] {
+    [
+        step(libc::BPF_LD | libc::BPF_B | libc::BPF_ABS, 0),
+        step(libc::BPF_ALU | libc::BPF_MOD | libc::BPF_K, sockets),
+        step(libc::BPF_RET | libc::BPF_A, 0),
+    ]
+}
+
 /// ld #cpu; mod #sockets; ret a
 fn classic_cpu(sockets: u32) -> [libc::sock_filter; 3] {
-    let step = |code: u32, k: u32| libc::sock_filter { code: code as u16, jt: 0, jf: 0, k };
     let cpu = (libc::SKF_AD_OFF + libc::SKF_AD_CPU) as u32;
     [
         step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, cpu),
