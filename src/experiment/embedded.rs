@@ -62,6 +62,20 @@ embed![
     "56-unix-reuseport.toml",
     "57-closing-listener.toml",
     "58-lock-holder-killed.toml",
+    "60-dead-winner.toml",
+    "61-frozen-winner.toml",
+    "62-emfile.toml",
+    "63-signals-restart.toml",
+    "64-backlog.toml",
+    "65-handover.toml",
+    "66-reuseport-life.toml",
+    "67-one-event-each.toml",
+    "68-two-at-once.toml",
+    "69-old-members.toml",
+    "70-reader-dies.toml",
+    "71-one-page-pipe.toml",
+    "72-token-pool.toml",
+    "73-number-reused.toml",
 ];
 
 /// Parses the embedded experiment of that name.
