@@ -130,8 +130,9 @@ impl Table {
                 let poll = libc::SYS_poll;
                 #[cfg(not(target_arch = "x86_64"))]
                 let poll = libc::SYS_ppoll;
-                // With a limit it is restarted by another call, for what is left of it.
-                let again = if waiting.within_us.is_some() { &[poll, libc::SYS_restart_syscall][..] } else { &[poll] };
+                // After a stop it is restarted by another call, for what is left of its
+                // time (fs/select.c, `do_restart_poll`).
+                let again = &[poll, libc::SYS_restart_syscall];
                 Asleep::at(again, None)
             }
             Call::Select => Asleep::at(
