@@ -76,6 +76,14 @@ embed![
     "71-one-page-pipe.toml",
     "72-token-pool.toml",
     "73-number-reused.toml",
+    "80-latency.toml",
+    "81-cliff.toml",
+    "82-steady-fall.toml",
+    "83-slow-worker.toml",
+    "84-long-lived.toml",
+    "85-uneven-clients.toml",
+    "86-async-share.toml",
+    "87-udp-flows.toml",
 ];
 
 /// Parses the embedded experiment of that name.

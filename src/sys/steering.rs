@@ -19,10 +19,6 @@ use super::bpf_error::BpfError;
 pub enum Program {
     /// Three classic instructions: the CPU modulo this number.
     ClassicCpu(u32),
-    /// Always the same number.
-    Always(u32),
-    /// The first byte of a datagram modulo this number.
-    FirstByte(u32),
     /// A loaded socket filter. It holds the map it uses.
     Loaded(OwnedFd),
 }
@@ -44,12 +40,26 @@ impl Program {
     /// that join later.
     pub fn attach(&self, member: BorrowedFd<'_>) -> Result<(), Errno> {
         match self {
-            Program::ClassicCpu(sockets) => set_classic(member, &mut classic_cpu(*sockets)),
-            Program::Always(number) => set_classic(member, &mut [step(libc::BPF_RET | libc::BPF_K, *number)]),
-            Program::FirstByte(sockets) => set_classic(member, &mut classic_first_byte(*sockets)),
+            Program::ClassicCpu(sockets) => attach_classic(member, &mut classic_cpu(*sockets)),
             Program::Loaded(program) => set(member, libc::SO_ATTACH_REUSEPORT_EBPF, &program.as_raw_fd()),
         }
     }
+}
+
+/// Lets socket number `index` of the group of `member` have everything.
+pub fn choose(member: BorrowedFd<'_>, index: u32) -> Result<(), Errno> {
+    attach_classic(member, &mut [step(libc::BPF_RET | libc::BPF_K, index)])
+}
+
+/// Lets the first byte of each datagram, modulo `sockets`, choose in the group of
+/// `member`.
+pub fn choose_by_first_byte(member: BorrowedFd<'_>, sockets: u32) -> Result<(), Errno> {
+    attach_classic(member, &mut classic_first_byte(sockets))
+}
+
+fn attach_classic(member: BorrowedFd<'_>, code: &mut [libc::sock_filter]) -> Result<(), Errno> {
+    let program = libc::sock_fprog { len: code.len() as u16, filter: code.as_mut_ptr() };
+    set(member, libc::SO_ATTACH_REUSEPORT_CBPF, &program)
 }
 
 fn load(name: &'static str, code: &[Insn]) -> io::Result<Program> {
@@ -75,11 +85,7 @@ fn set<T>(socket: BorrowedFd<'_>, option: libc::c_int, value: &T) -> Result<(), 
     Errno::result(result).map(drop)
 }
 
-fn set_classic(member: BorrowedFd<'_>, code: &mut [libc::sock_filter]) -> Result<(), Errno> {
-    let program = libc::sock_fprog { len: code.len() as u16, filter: code.as_mut_ptr() };
-    set(member, libc::SO_ATTACH_REUSEPORT_CBPF, &program)
-}
-
+/// One classic instruction that does not jump.
 fn step(code: u32, k: u32) -> libc::sock_filter {
     libc::sock_filter { code: code as u16, jt: 0, jf: 0, k }
 }

@@ -16,8 +16,7 @@ use crate::cell::worker::now_ns;
 use crate::experiment::script::{Action, Fate, Job, Kind, Name, Steer, Step};
 use crate::observation::End;
 use crate::sys;
-use crate::sys::by_number;
-use crate::sys::steering::Program;
+use crate::sys::{by_number, steering};
 
 /// Around the moment at which a wait times out, in microseconds: the timer has
 /// 50 us of slack, and the sleeper a way to the CPU.
@@ -82,13 +81,10 @@ impl Run<'_> {
                 let drained = self.drain();
                 said(drained.map(|()| self.received.remove(name).unwrap_or(0)))
             }
-            Action::Steer(name, how) => {
-                let program = match how {
-                    Steer::To(member) => Program::Always(*member),
-                    Steer::Flow(members) => Program::FirstByte(*members),
-                };
-                done(self.table.with(*name, |fd| program.attach(fd.as_fd())))
-            }
+            Action::Steer(name, how) => done(self.table.with(*name, |fd| match how {
+                Steer::To(member) => steering::choose(fd.as_fd(), *member),
+                Steer::Flow(members) => steering::choose_by_first_byte(fd.as_fd(), *members),
+            })),
             Action::Network => {
                 network::enter_own().map_err(invalid)?;
                 DONE

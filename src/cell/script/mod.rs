@@ -22,9 +22,8 @@ use self::holder::Holder;
 use self::staff::Staff;
 use self::table::Table;
 use self::waits::Got;
-use super::coordinator::{allowed_cpus, invalid, raise_descriptor_limit};
+use super::coordinator::{invalid, raise_descriptor_limit};
 use super::count::Counter;
-use super::crew::pin_to;
 use super::plan::Plan;
 use crate::experiment::Script;
 use crate::experiment::script::{Action, Name};
@@ -35,9 +34,9 @@ use crate::sys;
 pub fn observe(plan: &Plan, used: &mut Option<Counter>) -> Result<Observation, End> {
     raise_descriptor_limit();
     let script = plan.settings.script().expect("checked before");
-    let cpus = allowed_cpus().map_err(|e| invalid(e.to_string()))?;
+    let cpus = sys::cpus::allowed().map_err(|e| invalid(e.to_string()))?;
     // What the main thread sends then arrives on that CPU; see `network::let_arrive`.
-    pin_to(staff::home(&cpus)).map_err(|e| invalid(format!("cannot pin the main thread: {e}")))?;
+    sys::cpus::pin_to(staff::home(&cpus)).map_err(|e| invalid(format!("cannot pin the main thread: {e}")))?;
     let mut run = Run {
         plan,
         cpus,

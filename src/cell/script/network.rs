@@ -8,8 +8,8 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, unshare};
 
-use crate::cell::crew::pin_to;
 use crate::sys;
+use crate::sys::cpus::pin_to;
 
 /// A datagram over loopback takes microseconds, but on a busy machine whoever
 /// sends it has to come to its turn.
@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn what_was_sent_arrives() {
-        let cpus = crate::cell::coordinator::allowed_cpus().unwrap();
+        let cpus = crate::sys::cpus::allowed().unwrap();
         std::thread::spawn(move || let_arrive(&cpus, cpus[0]).unwrap()).join().unwrap();
     }
 }

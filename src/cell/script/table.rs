@@ -15,8 +15,8 @@ use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, send, 
 use socket2::{SockAddr, SockRef};
 
 use super::group;
-use crate::experiment::script::{Action, Around, Call, Control, Flags, Job, Kind, Name, Op, Script, Waiting};
-use crate::sys::accept_lock::{Kind as LockKind, SharedLock};
+use crate::experiment::script::{Action, Call, Control, Flags, Job, Kind, Name, Op, Script, Waiting};
+use crate::sys::accept_lock::SharedLock;
 use crate::sys::shared::SharedRows;
 use crate::sys::{by_number, futex, handover, pthread};
 
@@ -56,15 +56,9 @@ pub struct Table {
 
 impl Table {
     pub fn new(script: &Script) -> io::Result<Table> {
-        let around = script.jobs.iter().find_map(|job| match job {
-            Job::Wait { waiting: Waiting { call: Call::Locked(around), .. }, .. } => Some(*around),
+        let kind = script.jobs.iter().find_map(|job| match job {
+            Job::Wait { waiting: Waiting { call: Call::Locked(around), .. }, .. } => Some((*around).into()),
             _ => None,
-        });
-        let kind = around.map(|around| match around {
-            Around::Futex => LockKind::Futex,
-            Around::Semaphore => LockKind::Semaphore,
-            Around::Flock => LockKind::Flock,
-            Around::Fcntl => LockKind::Record,
         });
         let passes = script.steps.iter().any(|step| match &step.action {
             Action::Told(_, told) => matches!(**told, Action::Pass(..)),

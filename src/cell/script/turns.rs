@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use super::staff::{Staff, crew_end};
+use super::staff::Staff;
 use super::table::Outcome;
 use super::waiter::Order;
 use crate::cell::coordinator::invalid;
@@ -85,7 +85,7 @@ impl Staff {
         if sys::signal::termination_asked() {
             return Err(End::Interrupted);
         }
-        self.crew.check_alive().map_err(crew_end)?;
+        self.crew.check_alive().map_err(invalid)?;
         if Instant::now() > deadline {
             return Err(invalid(format!("w{worker} has not come back after {} ms", self.limit.as_millis())));
         }

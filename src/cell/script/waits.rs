@@ -5,10 +5,11 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use nix::errno::Errno;
+use nix::sys::epoll::{EpollEvent, EpollFlags};
 use nix::sys::socket::{MsgFlags, recv};
 
 use super::table::{Outcome, Shared, Table, errno};
-use crate::cell::contract::Asleep;
+use crate::cell::contract::{Asleep, EPOLL_WAIT, SELECT};
 use crate::experiment::script::{Call, Job, Name, Then, Waiting};
 use crate::sys::{by_number, futex};
 
@@ -18,19 +19,19 @@ const EVENTS: usize = 1024;
 /// What a wait brought along. Made once, since a worker that waits must not
 /// allocate.
 pub struct Got {
-    events: [by_number::Event; EVENTS],
+    events: [EpollEvent; EVENTS],
     pub count: usize,
     pub connection: Option<OwnedFd>,
 }
 
 impl Got {
     pub fn new() -> Got {
-        Got { events: [by_number::NO_EVENT; EVENTS], count: 0, connection: None }
+        Got { events: [EpollEvent::empty(); EVENTS], count: 0, connection: None }
     }
 
     /// What event `at` names; what was waited on where events name nothing.
     pub fn name(&self, at: usize) -> Name {
-        self.events[at].u64 as Name
+        self.events[at].data() as Name
     }
 }
 
@@ -40,7 +41,7 @@ impl Table {
         let fd = self.number(waiting.on);
         let ms = waiting.within_us.map_or(-1, |us| i32::try_from(us.div_ceil(1000)).unwrap_or(i32::MAX));
         (got.count, got.connection) = (0, None);
-        got.events[0].u64 = waiting.on as u64;
+        got.events[0] = EpollEvent::new(EpollFlags::empty(), waiting.on as u64);
         let events = &mut got.events[..waiting.max as usize];
         let limit = waiting.within_us.map(Duration::from_micros);
         let mut buffer = [0; EVENTS];
@@ -115,14 +116,7 @@ impl Table {
     fn asleep_in(&self, waiting: &Waiting) -> Asleep {
         let on = u64::try_from(self.number(waiting.on)).ok();
         match waiting.call {
-            Call::EpollWait => Asleep::at(
-                &[
-                    #[cfg(target_arch = "x86_64")]
-                    libc::SYS_epoll_wait,
-                    libc::SYS_epoll_pwait,
-                ],
-                on,
-            ),
+            Call::EpollWait => Asleep::at(EPOLL_WAIT, on),
             Call::EpollPwait2 => Asleep::at(&[libc::SYS_epoll_pwait2], on),
             Call::Poll | Call::PollThenWait => {
                 // What a C library has for poll on this architecture.
@@ -135,14 +129,7 @@ impl Table {
                 let again = &[poll, libc::SYS_restart_syscall];
                 Asleep::at(again, None)
             }
-            Call::Select => Asleep::at(
-                &[
-                    #[cfg(target_arch = "x86_64")]
-                    libc::SYS_select,
-                    libc::SYS_pselect6,
-                ],
-                on.map(|fd| fd + 1),
-            ),
+            Call::Select => Asleep::at(SELECT, on.map(|fd| fd + 1)),
             Call::Accept => Asleep::at(&[libc::SYS_accept4], on),
             Call::Locked(_) => {
                 let lock = self.lock.as_ref().and_then(|lock| lock.open().ok());

@@ -1,6 +1,8 @@
 //! What statements become: things that are opened, calls, what workers do, what
 //! happens.
 
+use crate::experiment::settings::Lock;
+
 /// A descriptor or a lock of the script, by its place in [`Script::names`](super::Script::names).
 pub type Name = usize;
 
@@ -76,7 +78,7 @@ pub enum Call {
     Select,
     Accept,
     /// accept inside a lock that all workers of the script share.
-    Locked(Around),
+    Locked(Lock),
     /// read of at most `max` bytes.
     Read,
     /// recv of at most `max` bytes.
@@ -86,15 +88,6 @@ pub enum Call {
     ReadLock,
     WriteLock,
     Lock,
-}
-
-/// What is taken around an accept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Around {
-    Futex,
-    Semaphore,
-    Flock,
-    Fcntl,
 }
 
 /// One wait.

@@ -17,6 +17,7 @@ mod parse;
 mod wanted;
 mod words;
 
+use super::settings::Lock;
 pub use actions::*;
 pub use wanted::Wanted;
 pub use words::STATEMENTS;
