@@ -65,6 +65,8 @@ struct Watched {
     active: bool,
     /// Was killed: sleeps no more and never will.
     dead: bool,
+    /// Was stopped by SIGSTOP: rests in state T, wherever that met it.
+    stopped: bool,
 }
 
 /// All workers of a cell, and the source that counts their sleeps.
@@ -92,6 +94,7 @@ impl Watch {
                 own_sleeps: slot.own_sleeps(),
                 active: false,
                 dead: false,
+                stopped: false,
                 task,
             })
         });
@@ -112,6 +115,18 @@ impl Watch {
     /// what they were: the wake it died of was no event.
     pub fn bury(&mut self, worker: usize) {
         self.workers[worker].dead = true;
+    }
+
+    /// From now on `worker` sleeps elsewhere, by its own word.
+    pub fn expect(&mut self, worker: usize, asleep: Asleep) {
+        self.workers[worker].expected = asleep;
+    }
+
+    /// From now on `worker` is stopped, or is not any more.
+    pub fn set_stopped(&mut self, worker: usize, stopped: bool) {
+        let watched = &mut self.workers[worker];
+        watched.stopped = stopped;
+        watched.active = true;
     }
 
     pub fn is_dead(&self, worker: usize) -> bool {
@@ -169,7 +184,7 @@ impl Watch {
             }
             let mut more = false;
             for (worker, watched) in self.workers.iter_mut().enumerate().filter(|(_, w)| !w.active && !w.dead) {
-                if !watched.task.sleeps()? {
+                if !watched.rests()? {
                     return Ok(Some(NotYet { worker: worker as u32, why: "woken or stopped".into() }));
                 }
                 if watched.moved()? {
@@ -258,8 +273,17 @@ impl Watch {
 }
 
 impl Watched {
+    /// Whether its state letter is that of a worker nobody has woken.
+    fn rests(&self) -> io::Result<bool> {
+        if self.stopped { self.task.stopped() } else { self.task.sleeps() }
+    }
+
     /// Why it is not asleep in its wait, if it is not.
     fn awake(&self) -> io::Result<Option<String>> {
+        if self.stopped {
+            // It runs no more on its way there, so it can wake nobody.
+            return Ok((!self.task.stopped()?).then(|| "not stopped".into()));
+        }
         Ok(match self.task.look(&self.expected)? {
             Look::Asleep => None,
             Look::Running => Some("running".into()),

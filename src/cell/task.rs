@@ -113,6 +113,12 @@ impl Task {
         Ok(state_of(self.stat.read(&mut buffer)?) == Some('S'))
     }
 
+    /// Whether its state is T, stopped by a signal.
+    pub fn stopped(&self) -> io::Result<bool> {
+        let mut buffer = [0; 512];
+        Ok(state_of(self.stat.read(&mut buffer)?) == Some('T'))
+    }
+
     /// `None` where the kernel does not keep it.
     pub fn runs(&self) -> io::Result<Option<Runs>> {
         let Some(schedstat) = &self.schedstat else {

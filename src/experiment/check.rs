@@ -44,8 +44,8 @@ fn check_script(settings: &Settings, script: &Script) -> Result<(), String> {
     if settings.workers as usize != script.workers.len() {
         return Err(format!("the script has {} workers, but workers = {}", script.workers.len(), settings.workers));
     }
-    if script.kills() && settings.placement().threads > 1 {
-        return Err("kill ends a process and all workers in it; write placement = \"processes\"".into());
+    if let (Some(what), 2..) = (script.whole_process(), settings.placement().threads) {
+        return Err(format!("{what} a process and all workers in it; write placement = \"processes\""));
     }
     let mut rest = Settings { script: Vec::new(), workers: Settings::default().workers, ..settings.clone() };
     let plain = Settings::default();
