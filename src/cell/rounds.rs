@@ -179,7 +179,7 @@ impl Stage<'_> {
                     return Err(End::Interrupted);
                 }
             }
-            let _ = nix::sched::sched_yield();
+            sys::spin::yield_cpu();
         }
     }
 
