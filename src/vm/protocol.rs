@@ -30,7 +30,7 @@ impl GuestPlan {
 pub enum Line {
     /// PID 1 has begun.
     Ready(Box<Environment>),
-    /// The cell with this id runs now.
+    /// The cell whose result will have this id runs now.
     Start(String),
     /// It has run.
     Cell(Box<CellResult>),
