@@ -21,12 +21,19 @@ use crate::sys;
 const KVM_PATIENCE: Duration = Duration::from_secs(15);
 // As QEMU spells them.
 const KVM: &str = "kvm";
-const TCG: &str = "tcg,thread=multi";
-const TCG_ONE_THREAD: &str = "tcg,thread=single";
+/// One thread for all CPUs. With a thread each, every wake of a worker on another CPU
+/// waits for the host's scheduler: four times as long here, and some kernels crash
+/// or hang now and then while code is patched (6.12 and 7.3).
+const TCG: &str = "tcg,thread=single";
 /// How long a QEMU that has closed its port may take to end and to print why.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 /// Pieces of 64 KiB that are taken from one guest before the others are heard.
 const MOST_CHUNKS: usize = 16;
+/// MiB that all kernels tried were content with.
+const SMALL: u32 = 128;
+/// What kernels print that have too little memory (mm/oom_kill.c, init/initramfs.c).
+const WANT_OF_MEMORY: [&str; 3] =
+    ["System is deadlocked on memory", "Out of memory: ", "Initramfs unpacking failed: write error"];
 /// Lines of the console that a message shows.
 const LAST_LINES: usize = 4;
 
@@ -77,6 +84,8 @@ pub struct Guest {
     started: Instant,
     last_word: Instant,
     booted: Option<Duration>,
+    /// MiB.
+    memory: u32,
     /// When QEMU closed the result port.
     closed: Option<Instant>,
 }
@@ -131,6 +140,7 @@ impl Guest {
             started: now,
             last_word: now,
             booted: None,
+            memory: options.memory,
             closed: None,
         })
     }
@@ -190,9 +200,24 @@ impl Guest {
                 (None, Some(_)) => "hangs".into(),
                 (None, None) => "hangs before PID 1".into(),
             };
-            return Some(Err(format!("the guest {what}: nothing for {} s (--limit)", limit.as_secs())));
+            let small = self.too_small();
+            return Some(Err(format!("the guest {what}: nothing for {} s (--limit){small}", limit.as_secs())));
         }
         None
+    }
+
+    /// Whether that may be for want of memory, which kernels say in many ways or not
+    /// at all.
+    fn too_small(&self) -> String {
+        let memory = self.memory;
+        let lines = self.console.last_lines(usize::MAX);
+        if lines.iter().any(|line| WANT_OF_MEMORY.iter().any(|mark| line.contains(mark))) {
+            return format!("; {memory} MiB of memory are too little (--memory)");
+        }
+        match self.booted {
+            None if memory < SMALL => format!("; {memory} MiB of memory may be too little (--memory)"),
+            _ => String::new(),
+        }
     }
 
     /// Keeps what the kernel complains about with the cell that ran. Several may
@@ -220,7 +245,7 @@ impl Guest {
             Err(e) => e.to_string(),
         };
         let what = if self.booted.is_some() { "the guest ended early" } else { "the kernel did not come to PID 1" };
-        Some(format!("{what} (QEMU: {how})"))
+        Some(format!("{what} (QEMU: {how}){}", self.too_small()))
     }
 
     /// Ends QEMU and says what came of it.
@@ -321,14 +346,9 @@ impl Farm<'_> {
                     && self.options.accel == Accel::Auto
                     && guest.booted.is_none()
                     && guest.started.elapsed() > KVM_PATIENCE;
-                // Emulation by several threads crashes or hangs some kernels now and
-                // then (int3 and double faults while code is patched; 6.12 and 7.3
-                // here). What is true of a kernel shows with one thread as well.
-                let doubtful = guest.accel == TCG && go_on && matches!(ended, Some(Err(_)));
                 let kernel = *kernel;
-                if slow || doubtful {
-                    let accel = if slow { TCG } else { TCG_ONE_THREAD };
-                    match Guest::start_with(&self.kernels[kernel], self.initrd, self.options, accel) {
+                if slow {
+                    match Guest::start_with(&self.kernels[kernel], self.initrd, self.options, TCG) {
                         Ok(again) => running[at].1 = again,
                         Err(why) => {
                             running.swap_remove(at);
