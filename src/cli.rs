@@ -3,6 +3,10 @@
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
+mod advise;
+
+pub use advise::AdviseArgs;
+
 use crate::experiment::cells::Set;
 use crate::experiment::shard::Shard;
 use crate::report;
@@ -86,6 +90,15 @@ pub enum Command {
     /// if not.
     #[command(after_help = "Example:\n  herd doctor --format json")]
     Doctor(DoctorArgs),
+    /// Which accept strategy suits this machine, under a load you name.
+    ///
+    /// Runs every strategy in turns: wakeups and CPU time per connection, latency,
+    /// balance, who waits when one worker is stuck, what is lost when one leaves.
+    /// Every statement names the cell it rests on. Exit code as of `herd run`.
+    #[command(
+        after_help = "Examples:\n  herd advise\n  herd advise --workers 8 --service-time 1ms --rate 500\n  herd advise --workers 64 --clients 16 --placement threads"
+    )]
+    Advise(AdviseArgs),
     /// Draw one event: who was woken when, on which CPU, who got it, who slept again.
     #[command(
         after_help = "Examples:\n  herd timeline herd --wait epoll --wait \"epoll + EXCLUSIVE\"\n  herd timeline herd --wait epoll --format perfetto > trace.json"

@@ -34,6 +34,7 @@ fn main() -> ExitCode {
         Some(Command::Matrix(args)) => command::matrix::run(&args),
         Some(Command::Merge(args)) => command::merge::run(&args),
         Some(Command::Doctor(args)) => command::doctor::run(&args),
+        Some(Command::Advise(args)) => command::advise::run(&args),
         Some(Command::Timeline(args)) => command::timeline::run(&args),
         Some(Command::Vm(args)) => command::vm::run(&args),
         Some(Command::BisectScript(args)) => command::bisect::run(&args),

@@ -39,6 +39,9 @@ pub struct WorkerFacts {
     pub dsleeps: Option<u64>,
     pub returns: u64,
     pub claims: u64,
+    /// Connections that stay with it; see the setting `connections`.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub held: u64,
     /// Returns that took nothing.
     #[serde(rename = "empties")]
     pub empty_returns: u64,
@@ -50,6 +53,10 @@ pub struct WorkerFacts {
     pub cpu_ns: u64,
     /// Inode numbers of the objects this worker watches.
     pub objects: Vec<u64>,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// One barrier to the next.
@@ -97,7 +104,54 @@ pub struct Latency {
     pub p50: u64,
     pub p90: u64,
     pub p99: u64,
+    #[serde(default)]
+    pub p999: u64,
+    #[serde(default)]
+    pub p9999: u64,
     pub max: u64,
+}
+
+/// What became of the clients of a timed load.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Clients {
+    /// Answered, or claimed where nobody answers.
+    pub served: u64,
+    /// Of these, later than `late_us`.
+    pub late: u64,
+    /// ECONNREFUSED, or a full queue of a unix socket (EAGAIN).
+    pub refused: u64,
+    /// Cut off before the answer.
+    pub reset: u64,
+    /// Gave up after `patience_ms`.
+    pub timed_out: u64,
+    /// Failed in any other way.
+    pub failed: u64,
+}
+
+impl Clients {
+    /// Those that were not served.
+    pub fn lost(&self) -> u64 {
+        self.refused + self.reset + self.timed_out + self.failed
+    }
+}
+
+/// What a load that goes by the clock or by clients came to.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Traffic {
+    pub clients: Clients,
+    /// From the intended start of an event to its answer.
+    pub reply: Latency,
+    /// From the intended start of an event to the moment it was made: large, and
+    /// the generator could not keep up.
+    pub lag: Latency,
+    /// From the first event to the last answer or claim.
+    pub busy_ns: u64,
+    /// CPU time of the process that makes the events.
+    pub generator_cpu_ns: u64,
+    /// What the kernel's counters of this network rose by, by name: TcpExt of
+    /// /proc/net/netstat, Udp of /proc/net/snmp; others may have caused it, too.
+    pub drops: BTreeMap<String, u64>,
 }
 
 /// How often a step of a script came to the same.
@@ -144,7 +198,13 @@ pub struct Observation {
     pub rounds: Vec<Round>,
     /// From just before the event is made until the worker has it.
     pub claim_latency: Latency,
-    /// 99th percentile of the same in the middle third of the events and in the
+    /// From the event to the return that took it.
+    #[serde(default)]
+    pub return_latency: Latency,
+    /// Of a timed load.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traffic: Option<Traffic>,
+    /// 99th percentile of the claim latency in the middle third of the events and in the
     /// last one: far apart, the machine had not settled. Zero without samples.
     #[serde(default)]
     pub late_p99: [u64; 2],
@@ -184,6 +244,8 @@ impl Observation {
             winners: Vec::new(),
             rounds: Vec::new(),
             claim_latency: Latency::default(),
+            return_latency: Latency::default(),
+            traffic: None,
             late_p99: [0; 2],
             elapsed_ns: 0,
             quiet_ns: 0,

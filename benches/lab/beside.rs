@@ -6,6 +6,7 @@ use std::process::{Child, Command};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use herd::sys::cpus;
 use socket2::{Domain, Socket, Type};
 
 /// Argument that turns this program into one that only burns CPU time.
@@ -28,7 +29,7 @@ pub fn bare_rate(events: u64) -> f64 {
             }
         });
         let client = scope.spawn(|| {
-            herd::cell::crew::pin_to(last_cpu()).expect("a CPU of our own mask");
+            pin_to_last();
             let start = Instant::now();
             for event in 1..=events {
                 let client = connect(address);
@@ -49,7 +50,7 @@ pub fn alone_rate(events: u64) -> f64 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback");
     let address = listener.local_addr().expect("bound");
     let thread = std::thread::spawn(move || {
-        herd::cell::crew::pin_to(last_cpu()).expect("a CPU of our own mask");
+        pin_to_last();
         let start = Instant::now();
         for _ in 0..events {
             let client = connect(address);
@@ -61,9 +62,9 @@ pub fn alone_rate(events: u64) -> f64 {
     thread.join().expect("it does not panic")
 }
 
-fn last_cpu() -> usize {
-    let mine = nix::sched::sched_getaffinity(nix::unistd::Pid::from_raw(0)).expect("our own mask");
-    (0..nix::sched::CpuSet::count()).rfind(|cpu| mine.is_set(*cpu).unwrap_or(false)).expect("a thread has a CPU")
+fn pin_to_last() {
+    let mine = cpus::allowed().expect("our own mask");
+    cpus::pin_to(*mine.last().expect("a thread has a CPU")).expect("a CPU of our own mask");
 }
 
 /// A client that leaves no TIME_WAIT behind, as the lab's.

@@ -197,10 +197,14 @@ fn hard_checks(facts: &Facts<'_>, expectations: &[Expectation]) -> (Verdict, Str
     let claims = seen.total(|w| w.claims);
     let tolerant = facts.settings.stranded == Stranded::Count;
     let script = !facts.settings.script.is_empty();
-    if seen.fired != facts.settings.events && !script {
+    let by_time = facts.settings.traffic.duration_ms > 0;
+    if seen.fired != facts.settings.events && !script && !by_time {
         return (Verdict::Invalid, format!("fired {} of {} events", seen.fired, facts.settings.events));
     }
-    if claims + seen.stranded != seen.fired && !script {
+    // A client that was refused or gave up may have been claimed, or not.
+    let lost = seen.traffic.as_ref().map_or(0, |traffic| traffic.clients.lost());
+    let accounted = claims + seen.stranded;
+    if !(seen.fired - lost.min(seen.fired)..=seen.fired).contains(&accounted) && !script {
         let reason = format!(
             "{} events fired, {claims} claimed, {} left: {} lost",
             seen.fired,

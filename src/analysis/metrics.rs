@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use super::winners;
 use crate::experiment::Settings;
 use crate::experiment::script::{Step, Wanted};
-use crate::observation::Observation;
+use crate::observation::{Latency, Observation, Traffic};
 
 /// What a metric is computed from.
 pub struct Facts<'a> {
@@ -65,6 +65,15 @@ impl Facts<'_> {
         self.seen.workers.iter().map(|w| w.claims).collect()
     }
 
+    /// Of a timed load.
+    fn traffic(&self, of: impl Fn(&Traffic) -> f64) -> Option<f64> {
+        self.seen.traffic.as_ref().map(of)
+    }
+
+    fn drops(&self, name: &str) -> Option<f64> {
+        self.traffic(|t| t.drops.get(name).copied().unwrap_or(0) as f64)
+    }
+
     fn latency_us(&self, ns: u64) -> Option<f64> {
         (self.seen.claim_latency.samples > 0).then_some(ns as f64 / 1000.0)
     }
@@ -90,6 +99,11 @@ impl Facts<'_> {
     fn trial(&self) -> Option<(f64, f64)> {
         winners::trials(&self.seen.winners, self.settings.workers, self.settings.trial as usize)
     }
+}
+
+/// `None` without samples.
+fn us(latency: Latency, ns: fn(Latency) -> u64) -> Option<f64> {
+    (latency.samples > 0).then(|| ns(latency) as f64 / 1000.0)
 }
 
 fn ratio(of: f64, to: u64) -> Option<f64> {
@@ -158,6 +172,18 @@ pub const METRICS: &[Metric] = &[
         let largest = f.shares().into_iter().max()?;
         ratio(largest as f64, f.claims())
     }),
+    metric!("max_mean", "ratio", "claims of the busiest worker over the mean", |f| {
+        let shares = f.shares();
+        ratio(*shares.iter().max()? as f64 * shares.len() as f64, f.claims())
+    }),
+    metric!("held_max_share", "part of the connections", "connections that stay with the worker that has most", |f| {
+        let held = f.seen.workers.iter().map(|w| w.held);
+        ratio(held.clone().max()? as f64, held.sum())
+    }),
+    metric!("held_idle_workers", "workers", "workers without a connection that stays", |f| {
+        let held = f.seen.workers.iter().map(|w| w.held);
+        (held.clone().sum::<u64>() > 0).then(|| held.filter(|count| *count == 0).count() as f64)
+    }),
     metric!("idle_workers", "workers", "workers without a claim", |f| {
         Some(f.shares().iter().filter(|c| **c == 0).count() as f64)
     }),
@@ -190,6 +216,53 @@ pub const METRICS: &[Metric] = &[
     ),
     metric!("claim_latency_us_p99", "us", "the same, 99th percentile", |f| f.latency_us(f.seen.claim_latency.p99)),
     metric!("claim_latency_us_max", "us", "the same, largest", |f| f.latency_us(f.seen.claim_latency.max)),
+    metric!("claim_latency_us_p999", "us", "the same, 99.9th percentile", |f| us(f.seen.claim_latency, |l| l.p999)),
+    metric!("claim_latency_us_p9999", "us", "the same, 99.99th percentile", |f| us(f.seen.claim_latency, |l| l.p9999)),
+    metric!("return_latency_us_p50", "us", "from just before the event to the return that took it, median", |f| us(
+        f.seen.return_latency,
+        |l| l.p50
+    )),
+    metric!("return_latency_us_p99", "us", "the same, 99th percentile", |f| us(f.seen.return_latency, |l| l.p99)),
+    metric!("reply_latency_us_p50", "us", "from the intended start of an event to its answer, median", |f| us(
+        f.seen.traffic.as_ref()?.reply,
+        |l| l.p50
+    )),
+    metric!("reply_latency_us_p99", "us", "the same, 99th percentile", |f| us(f.seen.traffic.as_ref()?.reply, |l| l
+        .p99)),
+    metric!("reply_latency_us_p999", "us", "the same, 99.9th percentile", |f| us(
+        f.seen.traffic.as_ref()?.reply,
+        |l| l.p999
+    )),
+    metric!("reply_latency_us_p9999", "us", "the same, 99.99th percentile", |f| us(
+        f.seen.traffic.as_ref()?.reply,
+        |l| l.p9999
+    )),
+    metric!("reply_latency_us_max", "us", "the same, largest", |f| us(f.seen.traffic.as_ref()?.reply, |l| l.max)),
+    metric!("lag_us_p99", "us", "how late the generator made its events, 99th percentile", |f| us(
+        f.seen.traffic.as_ref()?.lag,
+        |l| l.p99
+    )),
+    metric!("served", "clients", "answered, or claimed where nobody answers (timed loads)", |f| f
+        .traffic(|t| t.clients.served as f64)),
+    metric!("late", "clients", "of the served ones, those later than late_us", |f| f
+        .traffic(|t| t.clients.late as f64)),
+    metric!("late_share", "part of the events", "clients served later than late_us", |f| {
+        f.traffic(|t| t.clients.late as f64 / f.seen.fired.max(1) as f64)
+    }),
+    metric!("refused", "clients", "ECONNREFUSED, or a full queue of a unix socket", |f| f
+        .traffic(|t| t.clients.refused as f64)),
+    metric!("reset", "clients", "cut off before the answer", |f| f.traffic(|t| t.clients.reset as f64)),
+    metric!("timed_out", "clients", "gave up after patience_ms", |f| f.traffic(|t| t.clients.timed_out as f64)),
+    metric!("failed", "clients", "could not be made or ended otherwise", |f| f.traffic(|t| t.clients.failed as f64)),
+    metric!("served_per_second", "clients per second", "from the first event to the last answer (timed loads)", |f| {
+        f.traffic(|t| t.clients.served as f64 * 1e9 / t.busy_ns.max(1) as f64)
+    }),
+    metric!("generator_cpu_us_per_event", "us per event", "CPU time of the process that makes the events", |f| {
+        f.traffic(|t| t.generator_cpu_ns as f64 / 1000.0 / f.seen.fired.max(1) as f64)
+    }),
+    metric!("listen_overflows", "connections", "TcpExt ListenOverflows of this network rose by", |f| f
+        .drops("ListenOverflows")),
+    metric!("listen_drops", "connections", "TcpExt ListenDrops of this network rose by", |f| f.drops("ListenDrops")),
     metric!(
         "claim_latency_p99_drift",
         "ratio",

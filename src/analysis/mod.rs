@@ -1,5 +1,6 @@
 //! From raw facts to numbers and verdicts. Pure: no kernel, clock or file.
 
+pub mod advice;
 pub mod compare;
 pub mod disturbance;
 pub mod judge;

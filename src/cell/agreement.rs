@@ -20,6 +20,17 @@ pub struct Switched {
     pub runnable: Option<u64>,
 }
 
+impl Switched {
+    /// What was added since `before`.
+    pub fn since(&self, before: &Switched) -> Switched {
+        Switched {
+            voluntary: self.voluntary - before.voluntary,
+            involuntary: self.involuntary - before.involuntary,
+            runnable: self.runnable.zip(before.runnable).map(|(now, before)| now - before),
+        }
+    }
+}
+
 /// What does not add up; `None` when all does.
 pub fn disagreement(found: &Observation, switched: &[Switched]) -> Option<String> {
     let whole = |worker: &WorkerFacts| worker.wakeups + worker.own_sleeps + worker.dsleeps.unwrap_or(0);

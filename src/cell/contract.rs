@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 
 use nix::errno::Errno;
 
+pub use super::failure::{Call, During, SetupError};
 use crate::sys::accept_lock::SharedLock;
 use crate::sys::handover::Handover;
 use crate::sys::ring::Ring;
@@ -28,6 +29,26 @@ pub struct Place {
     /// such as an address.
     pub first: Option<u64>,
 }
+
+/// The system calls of epoll_wait(3); C libraries differ, and some machines have
+/// only the younger one.
+pub const EPOLL_WAIT: &[i64] = &[
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_epoll_wait,
+    libc::SYS_epoll_pwait,
+];
+/// Those of poll(3).
+pub const POLL: &[i64] = &[
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_poll,
+    libc::SYS_ppoll,
+];
+/// Those of select(3).
+pub const SELECT: &[i64] = &[
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_select,
+    libc::SYS_pselect6,
+];
 
 /// How the kernel shows a task that sleeps in the wait under test: in any of
 /// these places. C libraries differ in the call they use for one function, and
@@ -66,126 +87,6 @@ impl Asleep {
     }
 }
 
-/// Something failed while an object or a wait was set up.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{call}: {}{}", errno.desc(), way_out(*.call, *.errno))]
-pub struct SetupError {
-    /// The call that failed, with its operand, such as `epoll_ctl(ADD)`.
-    pub call: Call,
-    pub errno: Errno,
-}
-
-/// What to do about it, where that is known.
-fn way_out(call: Call, errno: Errno) -> &'static str {
-    match (call, errno) {
-        (Call::Setsockopt, Errno::ENOBUFS) => " (the socket buffer stays too small; raise net.core.rmem_max)",
-        (Call::Connect, Errno::ENETUNREACH | Errno::EADDRNOTAVAIL) => " (is loopback up? ip link set lo up)",
-        _ => "",
-    }
-}
-
-macro_rules! calls {
-    ($($name:ident => $text:literal,)*) => {
-        /// The calls that can fail in a worker, by number, since a worker can only
-        /// leave numbers in the ledger.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        #[repr(u64)]
-        pub enum Call {
-            $($name,)*
-        }
-
-        impl Call {
-            const ALL: &[Call] = &[$(Call::$name,)*];
-        }
-
-        impl std::fmt::Display for Call {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str(match self {
-                    $(Call::$name => $text,)*
-                })
-            }
-        }
-    };
-}
-
-// `calls!` takes one line for each; the order is that of the numbers.
-calls! {
-    Other => "a call in the worker",
-    Socket => "socket",
-    Bind => "bind",
-    Listen => "listen",
-    EpollCreate => "epoll_create1",
-    EpollAdd => "epoll_ctl(EPOLL_CTL_ADD)",
-    EpollModify => "epoll_ctl(EPOLL_CTL_MOD)",
-    EpollDelete => "epoll_ctl(EPOLL_CTL_DEL)",
-    Select => "select (a descriptor above 1023 does not fit an fd_set; use poll)",
-    Affinity => "sched_setaffinity",
-    Thread => "pthread_create",
-    Fcntl => "fcntl",
-    Connect => "connect",
-    TemporaryDirectory => "mkdtemp (TMPDIR must name a directory that can be written)",
-    Setsockopt => "setsockopt",
-    Socketpair => "socketpair",
-    Send => "send",
-    Receive => "recv",
-    Read => "read",
-    Write => "write",
-    Pipe => "pipe2",
-    Fifo => "mkfifo",
-    Eventfd => "eventfd",
-    Timerfd => "timerfd_create",
-    TimerfdSet => "timerfd_settime",
-    Signalfd => "signalfd",
-    Sigmask => "pthread_sigmask",
-    Kill => "kill",
-    Inotify => "inotify_add_watch",
-    Memfd => "memfd_create",
-    Mmap => "mmap",
-    MqOpen => "mq_open",
-    MqSend => "mq_send",
-    Msgget => "msgget",
-    Msgsnd => "msgsnd",
-    Semget => "semget",
-    Semop => "semop",
-    Futex => "futex",
-    FutexAnswer => "futex (woke another number than slept)",
-    Pthread => "a pthread call",
-    Flock => "flock",
-    SemInit => "sem_init",
-    LockFile => "opening the lock file anew through /proc/self/fd",
-    Lock => "fcntl(F_SETLK)",
-    Fork => "fork",
-    Pidfd => "pidfd_open",
-    Bpf => "bpf",
-    Sigio => "fcntl(F_SETSIG, F_SETOWN_EX, O_ASYNC)",
-    UringSetup => "io_uring_setup",
-    UringEnter => "io_uring_enter",
-}
-
-impl Call {
-    /// The call of that number.
-    pub fn from_number(number: u64) -> Call {
-        Call::ALL.iter().copied().find(|call| *call as u64 == number).unwrap_or(Call::Other)
-    }
-}
-
-/// Attaches the call to an errno.
-pub trait During<T> {
-    fn during(self, call: Call) -> Result<T, SetupError>;
-}
-
-impl<T> During<T> for nix::Result<T> {
-    fn during(self, call: Call) -> Result<T, SetupError> {
-        self.map_err(|errno| SetupError { call, errno })
-    }
-}
-
-impl<T> During<T> for std::io::Result<T> {
-    fn during(self, call: Call) -> Result<T, SetupError> {
-        self.map_err(|e| SetupError { call, errno: Errno::from_raw(e.raw_os_error().unwrap_or(0)) })
-    }
-}
-
 /// What a worker asks poll, select or epoll for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interest {
@@ -217,6 +118,17 @@ pub trait Source {
 
     /// The io_uring request that does what [`Source::claim`] does, if there is one.
     fn request(&self) -> Option<Request> {
+        None
+    }
+
+    /// Answers the client of the last claim, which has that tag. Never sleeps.
+    fn reply(&mut self, claim: Claim) -> Result<(), Errno> {
+        let _ = claim;
+        Err(Errno::EOPNOTSUPP)
+    }
+
+    /// A connection that was claimed and stays, so that it is to be waited on, too.
+    fn connection(&mut self) -> Option<Box<dyn Source>> {
         None
     }
 
@@ -258,6 +170,13 @@ pub trait Door: Send + Sync {
     fn sources(&self, index: u32) -> Result<Vec<Box<dyn Source>>, SetupError>;
 }
 
+/// A connection that was begun and not waited for.
+pub struct Begun {
+    /// The client's end; closing it resets the connection.
+    pub end: OwnedFd,
+    pub tag: u32,
+}
+
 /// The coordinator's side: makes events.
 pub trait Injector {
     /// Told once, before the first event, when every worker sleeps: whom signals
@@ -269,6 +188,23 @@ pub trait Injector {
 
     /// Makes one event and returns its tag. The event may still be on its way.
     fn fire(&mut self) -> Result<u32, SetupError>;
+
+    /// Begins one event as a client that does not wait for anything: a connection on
+    /// its way. `None` where events have no client's end, and for messages on
+    /// [`Injector::ends`]: those are made by [`Injector::fire`].
+    fn begin(&mut self) -> Result<Option<Begun>, SetupError> {
+        Ok(None)
+    }
+
+    /// Opens one of the connections that stay; a worker claims it like an event.
+    fn attach(&mut self) -> Result<u32, SetupError> {
+        Err(SetupError { call: Call::Connect, errno: Errno::EOPNOTSUPP })
+    }
+
+    /// Our ends of the connections that stay, in the order they were opened.
+    fn ends(&self) -> &[OwnedFd] {
+        &[]
+    }
 
     /// Whether fewer than `missing` unclaimed events have reached the object, so
     /// that waiting for sleepers makes no sense yet. Always false where
@@ -314,6 +250,12 @@ pub trait Sleeper {
     fn more(&mut self, sources: &mut [Box<dyn Source>]) -> Option<Claim> {
         let _ = sources;
         None
+    }
+
+    /// Waits on one more source from now on: the last of `sources`.
+    fn adopt(&mut self, sources: &[Box<dyn Source>]) -> Result<(), SetupError> {
+        let _ = sources;
+        Err(SetupError { call: Call::Other, errno: Errno::EOPNOTSUPP })
     }
 
     /// Called after the claims of one return, with the worker's total.

@@ -10,7 +10,8 @@ use nix::unistd::{Pid, setpgid};
 use super::agreement::{Switched, disagreement};
 use super::contract::{Injector, Member, SetupError};
 use super::count::Counter;
-use super::crew::{Crew, CrewError, Kit, pin_to};
+use super::counts::Counts;
+use super::crew::{Crew, CrewError, Kit};
 use super::ledger::{Ledger, Slot};
 use super::plan::Plan;
 use super::quiet::Watch;
@@ -27,6 +28,9 @@ use crate::{load, object, wait};
 /// How long a worker may take to its first wait, in milliseconds. Starting is not
 /// under test, and on a loaded machine takes longer than two seconds now and then.
 pub(super) const START_MS: u64 = 10_000;
+
+/// Claims of all workers that a timed load leaves room for: 64 MB of records.
+const TIMED_RECORDS: u64 = 1 << 21;
 
 /// Entry of `herd __cell`: plan on stdin, one JSON line on stdout.
 pub fn main() -> io::Result<()> {
@@ -63,7 +67,7 @@ pub fn main() -> io::Result<()> {
 fn attempt(plan: &Plan, used: &mut Option<Counter>) -> Result<Observation, End> {
     let settings = &plan.settings;
     raise_descriptor_limit();
-    let cpus = allowed_cpus().map_err(|e| invalid(e.to_string()))?;
+    let cpus = sys::cpus::allowed().map_err(|e| invalid(e.to_string()))?;
     // All or none: the plan refuses a mixture.
     let block = wait_of(&settings.for_worker(0)).blocks();
     let object = object::find(&settings.object).expect("checked in the plan");
@@ -78,7 +82,12 @@ fn attempt(plan: &Plan, used: &mut Option<Counter>) -> Result<Observation, End> 
     };
     let batch = load::find(&settings.load).expect("checked in the plan").batch(settings);
     let backlog = settings.stranded == crate::experiment::settings::Stranded::Count;
-    let per_round = if backlog { settings.events.min(1 << 16) } else { batch };
+    let per_round = match (load::pace(settings), backlog) {
+        // Read every few milliseconds.
+        (Some(_), _) => (TIMED_RECORDS / u64::from(settings.workers)).clamp(64, 1 << 15),
+        (None, true) => settings.events.min(1 << 16),
+        (None, false) => batch,
+    };
     let ledger =
         Ledger::new(settings.workers, per_round).map_err(|e| invalid(format!("cannot map the ledger: {e}")))?;
     let work = |slot: Slot<'_>, index: u32| {
@@ -87,18 +96,17 @@ fn attempt(plan: &Plan, used: &mut Option<Counter>) -> Result<Observation, End> 
         worker::run(slot, index, &worker, wait, &shared, opened.door.as_ref());
     };
     let kit = Kit { settings, ledger: &ledger, work: &work, cpus: &cpus, coordinator: std::process::id() };
-    let crew_end = |error| match error {
-        CrewError::Refused { worker, error } => refusal(Some(worker), &error, settings),
-        CrewError::Broken(reason) => invalid(reason),
-    };
-    let crew = Crew::start(&kit).map_err(crew_end)?;
+    let crew = Crew::start(&kit).map_err(invalid)?;
     // After the fork: workers keep the whole mask. With the injector on one CPU
     // the softirq that walks the wait queue runs there too, so whenever the
     // injector runs, that walk has ended or not begun.
     let cpu = settings.injector_cpu.map_or_else(|| *cpus.last().expect("a process has a CPU"), |cpu| cpu as usize);
-    pin_to(cpu).map_err(|e| invalid(format!("cannot pin the injector to CPU {cpu}: {e}")))?;
+    sys::cpus::pin_to(cpu).map_err(|e| invalid(format!("cannot pin the injector to CPU {cpu}: {e}")))?;
     let limit = Duration::from_millis(settings.limit_ms.max(START_MS));
-    let tasks = crew.line_up(&kit, limit).map_err(crew_end)?;
+    let tasks = crew.line_up(&kit, limit).map_err(|error| match error {
+        CrewError::Refused { worker, error } => refusal(Some(worker), &error, settings),
+        CrewError::Broken(reason) => invalid(reason),
+    })?;
     let comm = super::crew::comm(std::process::id());
     let (counter, refused) = match Counter::open(plan.count_with.as_deref(), &comm, &tasks) {
         Ok(opened) => opened,
@@ -121,30 +129,33 @@ fn measure(
     watch: &mut Watch,
     injector: &mut dyn Injector,
 ) -> io::Result<Observation> {
-    let (switches, runs) = (watch.switches()?, watch.runs()?);
-    let mut found = Stage { plan, ledger, crew, watch: &mut *watch, injector }.run();
+    let mut stage = Stage::new(plan, ledger, crew, &mut *watch, injector);
+    let held = match stage.prepare() {
+        Ok(held) => held,
+        Err(end) => return Ok(Observation::empty(end)),
+    };
+    stage.watch.rebase();
+    let (switched, runs) = (stage.watch.switched()?, stage.watch.runs()?);
+    let counts: Vec<Counts> = ledger.slots().map(|slot| slot.counts()).collect();
+    let mut found = stage.run();
     found.count_source = watch.counter().name().into();
     // A dead worker has no files any more; its cell is invalid already.
-    let (Ok(switches_now), Ok(runs_now)) = (watch.switches(), watch.runs()) else {
+    let (Ok(switched_now), Ok(runs_now)) = (watch.switched(), watch.runs()) else {
         return Ok(found);
     };
-    let mut switched = Vec::new();
+    let switched: Vec<Switched> = switched_now.iter().zip(&switched).map(|(now, before)| now.since(before)).collect();
     for (i, (slot, sleeps)) in ledger.slots().zip(watch.sleeps()).enumerate() {
-        let own_sleeps = slot.own_sleeps();
-        switched.push(Switched {
-            voluntary: switches_now[i].voluntary - switches[i].voluntary,
-            involuntary: switches_now[i].involuntary - switches[i].involuntary,
-            runnable: watch.counter().runnable(i),
-        });
+        let counts = slot.counts().since(&counts[i]);
         found.workers.push(WorkerFacts {
-            wakeups: sleeps.wakeups.saturating_sub(watch.counter().holds(own_sleeps)),
+            wakeups: sleeps.wakeups.saturating_sub(watch.counter().holds(counts.own_sleeps)),
             dsleeps: sleeps.dsleeps,
-            returns: slot.returns(),
-            claims: slot.claims(),
-            empty_returns: slot.empty_returns(),
-            errors: slot.errors().collect(),
-            own_sleeps,
-            involuntary_switches: switches_now[i].involuntary - switches[i].involuntary,
+            returns: counts.returns,
+            claims: counts.claims,
+            held: held[i],
+            empty_returns: counts.empty_returns,
+            errors: counts.errors,
+            own_sleeps: counts.own_sleeps,
+            involuntary_switches: switched[i].involuntary,
             cpu_ns: runs_now[i].cpu_ns - runs[i].cpu_ns,
             objects: slot.objects(),
         });
@@ -184,12 +195,6 @@ fn refusal(worker: Option<u32>, error: &SetupError, settings: &Settings) -> End 
 
 pub(super) fn invalid(reason: String) -> End {
     End::Invalid { reason, again: false }
-}
-
-/// CPUs this process may run on.
-pub(super) fn allowed_cpus() -> nix::Result<Vec<usize>> {
-    let set = nix::sched::sched_getaffinity(Pid::from_raw(0))?;
-    Ok((0..nix::sched::CpuSet::count()).filter(|cpu| set.is_set(*cpu).unwrap_or(false)).collect())
 }
 
 /// Soft limit up to the hard one: a worker costs up to three descriptors here.

@@ -9,7 +9,6 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::Pid;
@@ -25,6 +24,9 @@ use crate::sys;
 const STACK: usize = 64 * 1024;
 /// Above this many workers their /proc files are opened for each read.
 const KEEP_FILES: u32 = 1024;
+
+/// Look for dead workers once in so many failed tries.
+pub const TRIES_PER_CHECK: u32 = 64;
 
 /// What every worker needs; built before the fork.
 pub struct Kit<'a> {
@@ -47,6 +49,12 @@ pub enum CrewError {
     Broken(String),
 }
 
+impl From<String> for CrewError {
+    fn from(reason: String) -> Self {
+        CrewError::Broken(reason)
+    }
+}
+
 impl From<io::Error> for CrewError {
     fn from(e: io::Error) -> Self {
         CrewError::Broken(e.to_string())
@@ -64,7 +72,7 @@ pub struct Crew {
 
 impl Crew {
     /// Forks all processes. Every worker then sleeps at its gate.
-    pub fn start(kit: &Kit<'_>) -> Result<Crew, CrewError> {
+    pub fn start(kit: &Kit<'_>) -> Result<Crew, String> {
         let placement = kit.settings.placement();
         let mut crew = Crew { processes: Vec::new(), threads: placement.threads, killed: Vec::new() };
         let coordinator = nix::unistd::getpid();
@@ -78,10 +86,10 @@ impl Crew {
                 0
             })
             .map_err(|e| {
-                CrewError::Broken(format!(
+                format!(
                     "cannot start worker process {process} of {}: {e} (see `ulimit -u` and pids.max)",
                     placement.processes
-                ))
+                )
             })?;
             crew.processes.push(pid);
         }
@@ -106,7 +114,7 @@ impl Crew {
                     task = Some(Task::new(pid, tid, kit.ledger.workers() <= KEEP_FILES)?);
                 }
                 if task.is_some() && !opened {
-                    slot.open_gate();
+                    slot.give_turns(1);
                     opened = true;
                 }
                 let waiting = slot.phase() == Phase::Waiting;
@@ -121,7 +129,7 @@ impl Crew {
                     return Err(if refused {
                         CrewError::Refused { worker: index, error: slot.failure() }
                     } else {
-                        died
+                        died.into()
                     });
                 }
                 if Instant::now() > deadline {
@@ -138,11 +146,11 @@ impl Crew {
         Ok(tasks)
     }
 
-    /// An error that names the first worker process found dead.
+    /// Whether all live; an error names the first worker process found dead.
     ///
     /// It stays a zombie: reaped here, its number could belong to somebody else
     /// by the time the crew is killed.
-    pub fn check_alive(&self) -> Result<(), CrewError> {
+    pub fn check_alive(&self) -> Result<(), String> {
         let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
         let state = match self.killed.is_empty() {
             true => waitid(Id::All, flags),
@@ -158,9 +166,9 @@ impl Crew {
             Ok(WaitStatus::Signaled(pid, signal, _)) => (pid, format!("was killed by {signal}")),
             Ok(WaitStatus::Exited(pid, code)) => (pid, format!("ended with code {code}")),
             Ok(_) => return Ok(()),
-            Err(errno) => return Err(CrewError::Broken(format!("waitid: {errno}"))),
+            Err(errno) => return Err(format!("waitid: {errno}")),
         };
-        Err(CrewError::Broken(format!("{} (process {}) {}", self.workers_of(how.0), how.0, how.1)))
+        Err(format!("{} (process {}) {}", self.workers_of(how.0), how.0, how.1))
     }
 
     /// Kills the process of worker `index`; it is dead on return, and stays a zombie
@@ -254,12 +262,5 @@ fn pin(affinity: Affinity, index: u32, cpus: &[usize]) -> Result<(), Errno> {
         Affinity::Spread => cpus[index as usize % cpus.len()],
         Affinity::One => cpus[0],
     };
-    pin_to(cpu)
-}
-
-/// Binds the calling thread to one CPU.
-pub fn pin_to(cpu: usize) -> Result<(), Errno> {
-    let mut set = CpuSet::new();
-    set.set(cpu)?;
-    sched_setaffinity(Pid::from_raw(0), &set)
+    sys::cpus::pin_to(cpu)
 }

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering::*};
 use nix::errno::Errno;
 
 use super::contract::{Asleep, Call, Claim, SetupError};
+use super::counts::Counts;
 use crate::sys::futex;
 use crate::sys::shared::SharedRows;
 
@@ -49,9 +50,6 @@ const OUTCOME: usize = 43;
 /// Errors counted by name.
 const ERRNOS: [Errno; 7] =
     [Errno::EAGAIN, Errno::EINTR, Errno::ECONNABORTED, Errno::EMFILE, Errno::ENFILE, Errno::ETIMEDOUT, Errno::EINVAL];
-
-const GATE_SHUT: u32 = 0;
-const GATE_OPEN: u32 = 1;
 
 /// What a worker is doing, by its own word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,22 +116,17 @@ pub struct Slot<'a> {
 
 /// What the worker writes. Only the worker calls these.
 impl Slot<'_> {
-    fn add(&self, word: usize) {
+    fn add(&self, word: usize, count: u64) {
         // One writer: a plain load and store is enough and costs no lock prefix.
         let cell = &self.words[word];
-        cell.store(cell.load(Relaxed) + 1, Relaxed);
+        cell.store(cell.load(Relaxed) + count, Relaxed);
     }
 
     pub fn hello(&self, pid: u32, tid: u32) {
         self.words[TASK].store(u64::from(pid) << 32 | u64::from(tid), Release);
     }
 
-    /// Sleeps until the coordinator opens this worker's gate.
-    pub fn await_turn(&self) {
-        futex::wait_while(&self.words[GATE], GATE_SHUT);
-    }
-
-    /// Rests until turn number `turn`, counted from 0, is given.
+    /// Sleeps at this worker's gate until turn number `turn`, counted from 0, is given.
     pub fn rest(&self, turn: u32) {
         futex::wait_while(&self.words[GATE], turn);
     }
@@ -186,18 +179,17 @@ impl Slot<'_> {
     }
 
     pub fn empty_return(&self) {
-        self.add(EMPTY_RETURNS);
+        self.add(EMPTY_RETURNS, 1);
     }
 
     pub fn failed(&self, errno: Errno) {
         let known = ERRNOS.iter().position(|known| *known == errno);
-        self.add(ERRORS + known.unwrap_or(ERRNOS.len()));
+        self.add(ERRORS + known.unwrap_or(ERRNOS.len()), 1);
     }
 
     /// So many context switches were ours, not the event's.
     pub fn own_sleeps_add(&self, count: u64) {
-        let sleeps = &self.words[OWN_SLEEPS];
-        sleeps.store(sleeps.load(Relaxed) + count, Relaxed);
+        self.add(OWN_SLEEPS, count);
     }
 
     pub fn gone(&self, error: &SetupError) {
@@ -229,11 +221,7 @@ impl<'a> Slot<'a> {
         (both != 0).then_some(((both >> 32) as u32, both as u32))
     }
 
-    pub fn open_gate(&self) {
-        futex::store_and_wake(&self.words[GATE], GATE_OPEN);
-    }
-
-    /// Gives the worker turns up to, without, number `turns`.
+    /// Opens the gate: the worker has turns up to, without, number `turns`.
     pub fn give_turns(&self, turns: u32) {
         futex::store_and_wake(&self.words[GATE], turns);
     }
@@ -271,6 +259,17 @@ impl<'a> Slot<'a> {
 
     pub fn empty_returns(&self) -> u64 {
         self.words[EMPTY_RETURNS].load(Relaxed)
+    }
+
+    /// All its counts so far.
+    pub fn counts(&self) -> Counts {
+        Counts {
+            returns: self.returns(),
+            claims: self.claims(),
+            empty_returns: self.empty_returns(),
+            own_sleeps: self.own_sleeps(),
+            errors: self.errors().collect(),
+        }
     }
 
     pub fn own_sleeps(&self) -> u64 {

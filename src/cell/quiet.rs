@@ -29,6 +29,7 @@
 
 use std::io;
 
+use super::agreement::Switched;
 use super::contract::Asleep;
 use super::count::{Counter, Sleeps};
 use super::ledger::{Ledger, Phase};
@@ -218,6 +219,11 @@ impl Watch {
         Ok(change)
     }
 
+    /// What was slept so far does not count. Call it at a barrier.
+    pub fn rebase(&mut self) {
+        self.workers.iter_mut().for_each(|worker| worker.first = worker.sleeps);
+    }
+
     /// What each worker slept from the first barrier to the last.
     pub fn sleeps(&self) -> impl Iterator<Item = Sleeps> {
         self.workers
@@ -230,9 +236,13 @@ impl Watch {
         (0..self.workers.len() as u32).map(|worker| self.counter.lane(worker, ledger, fired_ns)).collect()
     }
 
-    /// Switches of every worker, read afresh.
-    pub fn switches(&self) -> io::Result<Vec<Switches>> {
-        self.workers.iter().map(|w| w.task.switches()).collect()
+    /// Switches of every worker so far, by /proc read afresh and by the source.
+    pub fn switched(&self) -> io::Result<Vec<Switched>> {
+        let one = |(worker, watched): (usize, &Watched)| {
+            let Switches { voluntary, involuntary } = watched.task.switches()?;
+            Ok(Switched { voluntary, involuntary, runnable: self.counter.runnable(worker) })
+        };
+        self.workers.iter().enumerate().map(one).collect()
     }
 
     /// CPU time of every worker; zero where the kernel does not keep it.

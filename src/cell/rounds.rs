@@ -2,123 +2,200 @@
 //!
 //! Judges nothing: it collects what happened, and stops when it cannot know.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use hdrhistogram::Histogram;
-
 use super::contract::{Injector, SetupError};
-use super::crew::{Crew, CrewError};
-use super::ledger::{Ledger, Phase, Record};
+use super::crew::{Crew, TRIES_PER_CHECK};
+use super::ledger::{Ledger, Phase};
 use super::plan::Plan;
 use super::quiet::Watch;
+use super::tally::Tally;
+use super::traffic::Traffic;
 use super::worker::now_ns;
 use crate::experiment::settings::Stranded;
-use crate::load;
-use crate::observation::{End, Latency, Observation, Round, Timeline};
+use crate::load::{self, Pace};
+use crate::observation::{End, Observation, Timeline, Traffic as Seen};
 use crate::sys;
 
-/// Winners beyond this many are not listed; the per-worker claims still hold all.
-const WINNERS: usize = 20_000;
-/// Look for dead workers once in so many failed tries.
-const TRIES_PER_CHECK: u32 = 64;
 /// How long workers may be on their way before the object is asked whether an
 /// event is; the next question comes twice as late.
 const PATIENCE: Duration = Duration::from_millis(1);
 
-/// What the loop needs.
+/// What the loop needs, and what it collects.
 pub struct Stage<'a> {
     pub plan: &'a Plan,
     pub ledger: &'a Ledger,
     pub crew: &'a Crew,
     pub watch: &'a mut Watch,
     pub injector: &'a mut dyn Injector,
+    tally: Tally,
+    /// Events fired, and the claims there were before the first of them.
+    fired: u64,
+    base: u64,
+    /// Of these events, those whose clients came to nothing; nobody need claim them.
+    lost: u64,
+    warnings: Vec<String>,
 }
 
-/// Collects while the rounds go by.
-struct Tally {
-    wakeups_per_round: BTreeMap<u64, u64>,
-    returns_per_round: BTreeMap<u64, u64>,
-    rounds: Vec<Round>,
-    winners: Vec<u32>,
-    latency: Histogram<u64>,
-    /// The same for the middle third of the events and for the last.
-    late: [Histogram<u64>; 2],
-    /// Records already read, per worker.
-    seen: Vec<u64>,
-    /// When each event that nobody has claimed yet was fired, with its tag.
-    open: Vec<(u32, u64)>,
-    quiet_ns: u64,
-    dsleeps: Option<u64>,
-    timeline: Option<Timeline>,
-}
+impl<'a> Stage<'a> {
+    pub fn new(
+        plan: &'a Plan,
+        ledger: &'a Ledger,
+        crew: &'a Crew,
+        watch: &'a mut Watch,
+        injector: &'a mut dyn Injector,
+    ) -> Stage<'a> {
+        Stage {
+            plan,
+            ledger,
+            crew,
+            watch,
+            injector,
+            tally: Tally::new(ledger.workers()),
+            fired: 0,
+            base: 0,
+            lost: 0,
+            warnings: Vec::new(),
+        }
+    }
 
-impl Stage<'_> {
+    /// What comes before anything counts: connections that stay, then events to
+    /// warm up. Returns how many connections each worker has.
+    pub fn prepare(&mut self) -> Result<Vec<u64>, End> {
+        let wanted = &self.plan.settings.traffic;
+        for _ in 0..wanted.connections {
+            self.event(true)?;
+            self.settle(1)?;
+        }
+        let held = self.ledger.slots().map(|slot| slot.claims()).collect();
+        self.forget();
+        if wanted.warmup > 0 {
+            self.fire_all(wanted.warmup, 0)?;
+            self.forget();
+        }
+        Ok(held)
+    }
+
+    /// What was so far does not count.
+    fn forget(&mut self) {
+        self.tally.restart();
+        self.warnings.clear();
+        (self.fired, self.lost, self.base) = (0, 0, self.ledger.claims());
+    }
+
     /// Runs all rounds and describes them; worker facts are filled in later.
     pub fn run(&mut self) -> Observation {
         let started = Instant::now();
-        let load = load::find(&self.plan.settings.load).expect("checked in the plan");
-        let batch = load.batch(&self.plan.settings);
-        let mut tally = Tally::new(self.ledger.workers());
-        let mut fired = 0;
-        let mut end = End::Complete;
-        while fired < self.plan.settings.events {
-            if sys::signal::termination_asked() {
-                end = End::Interrupted;
-                break;
-            }
-            if let Err(stop) = self.round(batch, &mut fired, &mut tally) {
-                end = stop;
-                break;
-            }
-        }
+        let settings = &self.plan.settings;
+        let done = self.fire_all(settings.events, settings.traffic.duration_ms);
         // The barriers look for the dead only now and then.
-        if end == End::Complete
-            && let Err(stop) = self.check_crew()
-        {
-            end = stop;
-        }
-        let mut found = Observation::empty(end);
-        found.fired = fired;
-        found.batch = batch;
+        let end = match done.and_then(|traffic| self.check_crew().map(|()| traffic)) {
+            Ok(traffic) => (End::Complete, traffic),
+            Err(stop) => (stop, None),
+        };
+        let mut found = Observation::empty(end.0);
+        found.traffic = end.1;
+        found.fired = self.fired;
+        let load = load::find(&settings.load).expect("checked in the plan");
+        found.batch = if found.traffic.is_some() { self.fired.max(1) } else { load.batch(settings) };
         found.elapsed_ns = started.elapsed().as_nanos() as u64;
-        tally.into_observation(&mut found);
+        found.warnings.append(&mut self.warnings);
+        std::mem::replace(&mut self.tally, Tally::new(0)).into_observation(&mut found);
         found
     }
 
-    fn round(&mut self, batch: u64, fired: &mut u64, tally: &mut Tally) -> Result<(), End> {
+    /// Fires so many events, or for so long where that is not 0.
+    fn fire_all(&mut self, events: u64, duration_ms: u64) -> Result<Option<Seen>, End> {
+        if let Some(pace) = load::pace(&self.plan.settings) {
+            let mut seen = self.drive(pace, events, duration_ms)?;
+            let drained = now_ns();
+            self.settle(self.fired)?;
+            seen.busy_ns += now_ns() - drained;
+            return Ok(Some(seen));
+        }
+        let batch = load::find(&self.plan.settings.load).expect("checked in the plan").batch(&self.plan.settings);
+        while self.fired < events {
+            if sys::signal::termination_asked() {
+                return Err(End::Interrupted);
+            }
+            self.round(batch)?;
+        }
+        Ok(None)
+    }
+
+    /// Clients by the clock or one after the other, until all have come to an end.
+    fn drive(&mut self, pace: Pace, events: u64, duration_ms: u64) -> Result<Seen, End> {
+        let mut traffic = Traffic::new(&self.plan.settings, pace, events, duration_ms).map_err(invalid_io)?;
+        traffic.hear(self.injector.ends()).map_err(invalid_io)?;
+        while traffic.turn(self.injector, &mut self.tally)? {
+            let third = traffic.pacer().fired() * 3 / events.max(1);
+            let claimed = self.tally.read(self.ledger, third.min(2) as usize)?;
+            traffic.claimed(&claimed);
+            if traffic.should_check() {
+                self.check_crew()?;
+                if sys::signal::termination_asked() {
+                    return Err(End::Interrupted);
+                }
+            }
+        }
+        self.fired += traffic.pacer().fired();
+        // Who stalls on purpose cannot keep up, and that is the point.
+        let settings = &self.plan.settings;
+        if (0..settings.workers).all(|worker| settings.for_worker(worker).stall_us == 0) {
+            self.warnings.extend(traffic.pacer().saturated());
+        }
+        let seen = traffic.into_seen();
+        self.lost = seen.clients.lost();
+        Ok(seen)
+    }
+
+    /// Makes one event, or one connection that stays.
+    fn event(&mut self, stays: bool) -> Result<(), End> {
+        let at = now_ns();
+        let made = if stays { self.injector.attach() } else { self.injector.fire() };
+        let tag = made.map_err(|e| invalid(format!("event {}: {e}", self.fired)))?;
+        self.fired += 1;
+        self.tally.open.add(tag, at);
+        Ok(())
+    }
+
+    fn round(&mut self, batch: u64) -> Result<(), End> {
+        let first = now_ns();
         for _ in 0..batch {
-            let at = now_ns();
-            let tag = self.injector.fire().map_err(|e| invalid(format!("event {fired}: {e}")))?;
-            *fired += 1;
-            tally.open.push((tag, at));
+            self.event(false)?;
         }
         let fire_returned = now_ns();
-        let claims = self.barrier(*fired, tally)?;
-        let quiet = now_ns();
-        let change = self.watch.take(self.ledger).map_err(|e| invalid(e.to_string()))?;
-        if let (Some(event), Some((_, first))) = (self.plan.timeline, tally.open.first())
-            && (*fired - batch..*fired).contains(&event)
-        {
-            tally.timeline = Some(Timeline {
+        let timeline = self.plan.timeline.filter(|event| (self.fired - batch..self.fired).contains(event));
+        self.settle(batch)?;
+        if let Some(event) = timeline {
+            self.tally.timeline = Some(Timeline {
                 event,
                 fire_returned_ns: fire_returned - first,
-                quiet_ns: quiet - first,
-                lanes: self.watch.lanes(self.ledger, *first),
+                quiet_ns: now_ns() - first,
+                lanes: self.watch.lanes(self.ledger, first),
             });
         }
-        tally.dsleeps = tally.dsleeps.zip(change.dsleeps).map(|(sum, more)| sum + more);
-        let before = tally.winners_total();
-        let third = ((*fired - batch) * 3 / self.plan.settings.events) as usize;
-        tally.read(self.ledger, third)?;
-        self.injector.retire(claims < *fired);
-        tally.round(change.wakeups, change.returns, tally.winners_total() - before, self.plan.trace);
+        Ok(())
+    }
+
+    /// Waits until everybody sleeps and takes stock of the last `batch` events.
+    fn settle(&mut self, batch: u64) -> Result<(), End> {
+        let claims = self.barrier()?;
+        let change = self.watch.take(self.ledger).map_err(invalid_io)?;
+        self.tally.dsleeps = self.tally.dsleeps.zip(change.dsleeps).map(|(sum, more)| sum + more);
+        let before = self.tally.winners_total();
+        let third = (self.fired - batch) * 3 / self.plan.settings.events;
+        self.tally.read(self.ledger, third.min(2) as usize)?;
+        self.injector.retire(claims < self.fired);
+        let claimed = self.tally.winners_total() - before;
+        self.tally.round(change.wakeups, change.returns, claimed, self.plan.trace);
         Ok(())
     }
 
     /// Waits until all is claimed and everybody sleeps; or, where events may be
     /// left, until everybody sleeps on what is left. Returns the claims so far.
-    fn barrier(&mut self, fired: u64, tally: &mut Tally) -> Result<u64, End> {
+    fn barrier(&mut self) -> Result<u64, End> {
+        let fired = self.fired;
         let start = Instant::now();
         let limit = Duration::from_millis(self.plan.settings.limit_ms);
         let deadline = start + limit;
@@ -131,22 +208,23 @@ impl Stage<'_> {
         let mut tries = 0u32;
         let mut why;
         loop {
-            let claims = self.ledger.claims();
-            let missing = fired.saturating_sub(claims);
+            let claims = self.ledger.claims() - self.base;
+            let missing = (fired - self.lost).saturating_sub(claims);
             let mut quiet = false;
             let now = Instant::now();
             arrived |= missing == 0;
             if !arrived && now >= ask_at {
-                arrived = !self.injector.under_way(missing).map_err(|e| invalid(e.to_string()))?;
+                arrived = !self.injector.under_way(missing).map_err(invalid_io)?;
                 ask_at = now + (now - start);
             }
             if arrived {
                 let since = *claimed_at.get_or_insert_with(Instant::now);
                 match self.watch.try_quiet(self.ledger).map_err(|e| self.died(e.to_string()))? {
                     Ok(()) => {
-                        let still = self.ledger.claims();
-                        if still == fired || self.plan.settings.stranded == Stranded::Count {
-                            tally.quiet_ns += since.elapsed().as_nanos() as u64;
+                        let still = self.ledger.claims() - self.base;
+                        let all = (fired - self.lost..=fired).contains(&still);
+                        if all || self.plan.settings.stranded == Stranded::Count {
+                            self.tally.quiet_ns += since.elapsed().as_nanos() as u64;
                             return Ok(still);
                         }
                         quiet = true;
@@ -207,7 +285,7 @@ impl Stage<'_> {
                 errno: format!("{errno:?}"),
             });
         }
-        alive.map_err(stopped)
+        alive.map_err(invalid)
     }
 }
 
@@ -215,92 +293,6 @@ fn invalid(reason: String) -> End {
     End::Invalid { reason, again: false }
 }
 
-fn stopped(error: CrewError) -> End {
-    match error {
-        CrewError::Broken(reason) => invalid(reason),
-        CrewError::Refused { worker, error } => invalid(format!("worker {worker}: {error}")),
-    }
-}
-
-/// From 1 ns to 1000 s with three digits.
-fn histogram() -> Histogram<u64> {
-    Histogram::new_with_bounds(1, 1_000_000_000_000, 3).expect("constant bounds")
-}
-
-impl Tally {
-    fn new(workers: u32) -> Tally {
-        Tally {
-            wakeups_per_round: BTreeMap::new(),
-            returns_per_round: BTreeMap::new(),
-            rounds: Vec::new(),
-            winners: Vec::new(),
-            latency: histogram(),
-            late: [histogram(), histogram()],
-            seen: vec![0; workers as usize],
-            open: Vec::new(),
-            quiet_ns: 0,
-            dsleeps: Some(0),
-            timeline: None,
-        }
-    }
-
-    fn winners_total(&self) -> u64 {
-        self.seen.iter().sum()
-    }
-
-    /// Reads the new records of all workers, in the order of their claims; they
-    /// belong to that third of the events, counted from 0.
-    fn read(&mut self, ledger: &Ledger, third: usize) -> Result<(), End> {
-        let mut fresh: Vec<(Record, u32)> = Vec::new();
-        for (worker, slot) in ledger.slots().enumerate() {
-            let records = slot
-                .records(&mut self.seen[worker])
-                .map_err(|lost| invalid(format!("worker {worker} overwrote {lost} records; the ring is too small")))?;
-            fresh.extend(records.into_iter().map(|record| (record, worker as u32)));
-        }
-        fresh.sort_by_key(|(record, _)| record.t_claim_ns);
-        for (record, worker) in fresh {
-            // Objects that cannot tag hand out in the order of arrival.
-            let at = self.open.iter().position(|(tag, _)| record.tag == 0 || *tag == record.tag);
-            if let Some((_, fired_at)) = at.map(|at| self.open.remove(at)) {
-                let latency = record.t_claim_ns.saturating_sub(fired_at).max(1);
-                self.latency.saturating_record(latency);
-                if let Some(late) = third.checked_sub(1) {
-                    self.late[late].saturating_record(latency);
-                }
-            }
-            if self.winners.len() < WINNERS {
-                self.winners.push(worker);
-            }
-        }
-        Ok(())
-    }
-
-    fn round(&mut self, wakeups: u64, returns: u64, claims: u64, trace: bool) {
-        *self.wakeups_per_round.entry(wakeups).or_default() += 1;
-        *self.returns_per_round.entry(returns).or_default() += 1;
-        if trace {
-            self.rounds.push(Round { wakeups, returns, claims });
-        }
-    }
-
-    fn into_observation(self, found: &mut Observation) {
-        let at = |quantile| self.latency.value_at_quantile(quantile);
-        found.claim_latency = Latency {
-            samples: self.latency.len(),
-            min: self.latency.min(),
-            p50: at(0.5),
-            p90: at(0.9),
-            p99: at(0.99),
-            max: self.latency.max(),
-        };
-        found.late_p99 = self.late.map(|third| third.value_at_quantile(0.99));
-        found.wakeups_per_round = self.wakeups_per_round;
-        found.returns_per_round = self.returns_per_round;
-        found.rounds = self.rounds;
-        found.winners = self.winners;
-        found.quiet_ns = self.quiet_ns;
-        found.dsleeps = self.dsleeps;
-        found.timeline = self.timeline;
-    }
+fn invalid_io(error: std::io::Error) -> End {
+    invalid(error.to_string())
 }

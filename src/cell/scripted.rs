@@ -31,7 +31,16 @@ pub fn observe(settings: &Settings, repetition: u32) -> Observation {
     found.winners = (0..claims.min(20_000)).map(|event| (event % workers) as u32).collect();
     found.wakeups_per_round.insert(wakeups_per_event * batch, rounds);
     found.returns_per_round.insert(script.returns * batch, rounds);
-    found.claim_latency = Latency { samples: claims, min: 10_000, p50: 10_000, p90: 10_000, p99: 10_000, max: 10_000 };
+    found.claim_latency = Latency {
+        samples: claims,
+        min: 10_000,
+        p50: 10_000,
+        p90: 10_000,
+        p99: 10_000,
+        p999: 10_000,
+        p9999: 10_000,
+        max: 10_000,
+    };
     found.elapsed_ns = claims * 20_000;
     // Each total is dealt out round robin, so that the sums are right to the digit.
     let share = |total: u64, worker: u64| total / workers + u64::from(worker < total % workers);

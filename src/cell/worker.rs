@@ -7,9 +7,9 @@
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::time::{ClockId, clock_gettime};
 
-use super::contract::{Door, SetupError, SharedWait, Sleeper, Source, Woken};
+use super::contract::{Claim, Door, SetupError, SharedWait, Sleeper, Source, Woken};
 use super::ledger::Slot;
-use crate::experiment::settings::{Accept, Busy, WorkerSettings};
+use crate::experiment::settings::{Accept, Busy, Work, WorkerSettings};
 use crate::wait::Wait;
 
 /// CLOCK_MONOTONIC in nanoseconds, comparable between processes of one machine.
@@ -29,7 +29,7 @@ pub fn run(
     door: &dyn Door,
 ) {
     slot.hello(std::process::id(), nix::unistd::gettid().as_raw() as u32);
-    slot.await_turn();
+    slot.rest(0);
     let (mut sources, mut sleeper) = match set_up(index, settings, wait, shared, door) {
         Ok(ready) => ready,
         Err(error) => return slot.gone(&error),
@@ -58,70 +58,98 @@ fn set_up(
 fn serve(
     slot: Slot<'_>,
     settings: &WorkerSettings,
-    sources: &mut [Box<dyn Source>],
+    sources: &mut Vec<Box<dyn Source>>,
     sleeper: &mut dyn Sleeper,
 ) -> Result<(), SetupError> {
+    let mut server =
+        Server { slot, settings, random: fastrand::Rng::with_seed(u64::from(std::process::id())), total: 0 };
     let mut ready = Vec::with_capacity(sources.len().max(settings.maxevents as usize));
-    let mut total = 0;
     loop {
         ready.clear();
         slot.waiting();
         let woken = sleeper.wait(sources, &mut ready);
         let t_return = now_ns();
         slot.returned(t_return);
-        let claims = match woken {
+        let before = server.total;
+        match woken {
             Woken::Claimed(claim) => {
-                slot.claimed(claim, t_return, t_return);
-                1 + brought_along(slot, sources, sleeper, t_return)
+                server.claimed(claim, t_return, t_return, sources[0].as_mut());
+                while let Some(claim) = sleeper.more(sources) {
+                    server.claimed(claim, t_return, now_ns(), sources[0].as_mut());
+                }
             }
             Woken::Ready => {
                 hold(slot, settings.before_claim_us, settings.busy);
-                ready.iter().map(|i| take(slot, sources[*i].as_mut(), settings.accept, t_return)).sum()
+                for i in &ready {
+                    server.take(sources[*i].as_mut(), t_return);
+                }
             }
             // Neither a claim nor a return for nothing; the work is another's.
             Woken::Passed => continue,
-            Woken::Failed(errno) => {
-                slot.failed(errno);
-                0
-            }
-        };
-        if claims == 0 {
+            Woken::Failed(errno) => slot.failed(errno),
+        }
+        if server.total == before {
             slot.empty_return();
-        } else {
-            hold(slot, settings.after_claim_us, settings.busy);
+        } else if !settings.reply {
+            server.work();
         }
-        total += claims;
-        sleeper.after(sources, total)?;
+        while let Some(more) = ready.iter().find_map(|i| sources[*i].connection()) {
+            sources.push(more);
+            ready.reserve(sources.len());
+            sleeper.adopt(sources)?;
+        }
+        sleeper.after(sources, server.total)?;
     }
 }
 
-/// Counts what else came with a return that was a claim.
-fn brought_along(slot: Slot<'_>, sources: &mut [Box<dyn Source>], sleeper: &mut dyn Sleeper, t_return: u64) -> u64 {
-    let mut more = 0;
-    while let Some(claim) = sleeper.more(sources) {
-        slot.claimed(claim, t_return, now_ns());
-        more += 1;
-    }
-    more
+/// What a worker does with what it gets.
+struct Server<'a> {
+    slot: Slot<'a>,
+    settings: &'a WorkerSettings,
+    random: fastrand::Rng,
+    /// Claims so far.
+    total: u64,
 }
 
-/// Takes one piece of work, or all there is. Returns how many.
-fn take(slot: Slot<'_>, source: &mut dyn Source, accept: Accept, t_return: u64) -> u64 {
-    let mut taken = 0;
-    loop {
-        match source.claim() {
-            Ok(claim) => {
-                slot.claimed(claim, t_return, now_ns());
-                taken += 1;
+impl Server<'_> {
+    /// Takes one piece of work, or all there is.
+    fn take(&mut self, source: &mut dyn Source, t_return: u64) {
+        loop {
+            match source.claim() {
+                Ok(claim) => self.claimed(claim, t_return, now_ns(), source),
+                Err(errno) => return self.slot.failed(errno),
             }
-            Err(errno) => {
-                slot.failed(errno);
-                return taken;
+            if self.settings.accept == Accept::One {
+                return;
             }
         }
-        if accept == Accept::One {
-            return taken;
+    }
+
+    /// Notes a claim; a worker that answers does its work and answers before it
+    /// takes the next.
+    fn claimed(&mut self, claim: Claim, t_return: u64, t_claim: u64, source: &mut dyn Source) {
+        self.slot.claimed(claim, t_return, t_claim);
+        self.total += 1;
+        if self.settings.stall_us > 0 && self.total == self.settings.stall_at {
+            hold(self.slot, self.settings.stall_us, self.settings.busy);
         }
+        if self.settings.reply {
+            self.work();
+            // A client that has gone is no failure of the worker; it is counted.
+            if let Err(errno) = source.reply(claim) {
+                self.slot.failed(errno);
+            }
+        }
+    }
+
+    /// The busy time after a claim.
+    fn work(&mut self) {
+        let us = match self.settings.work {
+            Work::Constant => self.settings.after_claim_us,
+            // Of 1 - [0, 1), whose logarithm is finite.
+            Work::Exponential => (-(1.0 - self.random.f64()).ln() * self.settings.after_claim_us as f64) as u64,
+        };
+        hold(self.slot, us, self.settings.busy);
     }
 }
 

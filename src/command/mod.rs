@@ -1,5 +1,6 @@
 //! The commands. Each parses nothing and judges nothing: it ties the parts.
 
+pub mod advise;
 pub mod bisect;
 pub mod check;
 pub mod compare;

@@ -9,7 +9,7 @@ use super::file::{Axis, Experiment, Row};
 use super::kernel::KernelRange;
 use super::keys;
 use super::script::Script;
-use super::settings::{PlacementKind, Settings, Sharing, Steering};
+use super::settings::{Instance, PlacementKind, Settings, Sharing, Steering};
 use crate::object::Object;
 use crate::wait::{Demand, Wait};
 use serde::{Deserialize, Serialize};
@@ -261,6 +261,79 @@ fn check_script(settings: &Settings, script: &Script) -> Result<(), String> {
     }
 }
 
+/// Settings of clients and of time, against load, object and waits.
+fn check_traffic(settings: &Settings) -> Result<(), String> {
+    let traffic = &settings.traffic;
+    let object = crate::object::find(&settings.object).expect("the key table knows only listed objects");
+    let timed = crate::load::pace(settings).is_some();
+    let refuse = |when: bool, why: String| if when { Err(why) } else { Ok(()) };
+    let (load, name) = (settings.load.as_str(), object.name());
+    refuse(
+        load == "paced" && traffic.rate == 0.0,
+        "a paced load needs a rate; add rate = 1000 (events a second)".into(),
+    )?;
+    refuse(load == "closed" && traffic.clients == 0, "a closed load needs clients; add clients = 8".into())?;
+    let only = [
+        ("rate", "paced", traffic.rate > 0.0 && load != "paced"),
+        ("arrivals", "paced", traffic.arrivals != Default::default() && load != "paced"),
+        ("clients", "closed", traffic.clients > 0 && load != "closed"),
+        ("duration_ms", "paced", traffic.duration_ms > 0 && !timed),
+        ("patience_ms", "paced", traffic.patience_ms > 0 && !timed),
+        ("late_us", "paced", traffic.late_us > 0 && !timed),
+    ];
+    for (key, of, set) in only {
+        refuse(
+            set,
+            format!("{key} is a setting of {of} loads, and load = {load:?}; leave it out, or choose load = {of:?}"),
+        )?;
+    }
+    refuse(
+        settings.worker.reply && !object.listens(),
+        format!(
+            "a worker answers on a connection, and {name} has none; leave out reply, or choose an object that listens"
+        ),
+    )?;
+    let silent = (0..settings.workers).map(|i| settings.for_worker(i).wait).find(|wait| wait == "acceptor");
+    refuse(
+        settings.worker.reply && silent.is_some(),
+        "acceptor passes connections on and answers none; leave out reply".into(),
+    )?;
+    refuse(
+        load == "closed" && !settings.worker.reply,
+        "the clients of a closed load go on when they are answered; add reply = true".into(),
+    )?;
+    refuse(traffic.hot > traffic.connections, format!("hot = {} of {} connections", traffic.hot, traffic.connections))?;
+    refuse((traffic.hot > 0) != (traffic.hot_share > 0.0), "hot and hot_share go together".into())?;
+    refuse(
+        !traffic.warmup.is_multiple_of(settings.burst),
+        format!("warmup = {} is not a multiple of burst = {}", traffic.warmup, settings.burst),
+    )?;
+    refuse(
+        traffic.flows > 0
+            && (!object.has_flows() || traffic.connections > 0 || object.listens() && load != "sequential"),
+        "flows are for udp, and for tcp where one connection ends before the next begins (load = \"sequential\", \
+         connections = 0)"
+            .into(),
+    )?;
+    if traffic.connections == 0 {
+        return Ok(());
+    }
+    refuse(!object.takes_connections(), format!("connections stay only with tcp and tcp6, not with {name}"))?;
+    for worker in distinct_workers(settings).map(|index| settings.for_worker(index)) {
+        let adopts = match worker.wait.as_str() {
+            "epoll" => worker.instance == Instance::Private && worker.readd_every == 0,
+            wait => matches!(wait, "poll" | "null"),
+        };
+        refuse(
+            !adopts,
+            "connections that stay are waited on beside the listener: that can be done by poll, and by epoll with \
+             instance = \"private\" and without readd_every"
+                .into(),
+        )?;
+    }
+    Ok(())
+}
+
 /// Refuses what no kernel can do, with the kernel's own reason.
 pub fn check(settings: &Settings) -> Result<(), String> {
     let placed = settings.placement().workers();
@@ -275,6 +348,7 @@ pub fn check(settings: &Settings) -> Result<(), String> {
     if let Some(script) = settings.script() {
         return check_script(settings, &script);
     }
+    check_traffic(settings)?;
     if !settings.events.is_multiple_of(settings.burst) {
         return Err(format!("events = {} is not a multiple of burst = {}", settings.events, settings.burst));
     }

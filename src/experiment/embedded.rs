@@ -62,6 +62,14 @@ embed![
     "56-unix-reuseport.toml",
     "57-closing-listener.toml",
     "58-lock-holder-killed.toml",
+    "80-latency.toml",
+    "81-cliff.toml",
+    "82-steady-fall.toml",
+    "83-slow-worker.toml",
+    "84-long-lived.toml",
+    "85-uneven-clients.toml",
+    "86-async-share.toml",
+    "87-udp-flows.toml",
 ];
 
 /// Parses the embedded experiment of that name.

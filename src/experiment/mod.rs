@@ -16,6 +16,7 @@ pub mod script;
 pub mod settings;
 pub mod shard;
 mod special;
+mod traffic;
 
 pub use cells::Cell;
 pub use error::ExperimentError;

@@ -11,6 +11,7 @@ pub use super::placement::{Placement, PlacementKind};
 use super::script::Script;
 use super::special::is_default;
 pub use super::special::{RingOwner, RingSetup, SignalOwner, WaitCall};
+pub use super::traffic::{Arrivals, Traffic};
 
 /// How workers get at the object.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -132,6 +133,17 @@ pub enum Accept {
     Drain,
 }
 
+/// How long a worker is busy each time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Work {
+    /// Always the same.
+    #[default]
+    Constant,
+    /// Exponentially distributed, with that mean.
+    Exponential,
+}
+
 /// How a worker is kept busy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -175,6 +187,16 @@ pub struct WorkerSettings {
     pub before_claim_us: u64,
     pub after_claim_us: u64,
     pub busy: Busy,
+    #[serde(skip_serializing_if = "is_default")]
+    pub work: Work,
+    /// Answer the client: after each claim, when the busy time is over.
+    #[serde(skip_serializing_if = "is_default")]
+    pub reply: bool,
+    /// Busy once, for so long, at claim number `stall_at` (counted from 1).
+    #[serde(skip_serializing_if = "is_default")]
+    pub stall_us: u64,
+    #[serde(skip_serializing_if = "is_default")]
+    pub stall_at: u64,
 }
 
 impl Default for WorkerSettings {
@@ -199,6 +221,10 @@ impl Default for WorkerSettings {
             before_claim_us: 0,
             after_claim_us: 0,
             busy: Busy::default(),
+            work: Work::default(),
+            reply: false,
+            stall_us: 0,
+            stall_at: 0,
         }
     }
 }
@@ -277,6 +303,9 @@ pub struct Settings {
     /// Statements that are the whole cell; see `script`. Empty for rows of workers.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub script: Vec<String>,
+    /// Loads that go by the clock or by clients.
+    #[serde(flatten)]
+    pub traffic: Traffic,
     #[serde(flatten)]
     pub worker: WorkerSettings,
     #[serde(rename = "override", default)]
@@ -308,6 +337,7 @@ impl Default for Settings {
             trial: 0,
             null: NullScript::default(),
             script: Vec::new(),
+            traffic: Traffic::default(),
             worker: WorkerSettings::default(),
             overrides: Vec::new(),
         }
@@ -332,11 +362,16 @@ impl Settings {
         }
     }
 
+    /// How long a client waits for its answer, in milliseconds.
+    pub fn patience_ms(&self) -> u64 {
+        if self.traffic.patience_ms > 0 { self.traffic.patience_ms } else { self.limit_ms }
+    }
+
     /// Whether some worker sleeps while it is busy, so that a timer wakes it.
     pub fn sleeps_in_holds(&self) -> bool {
-        (0..self.workers)
-            .map(|index| self.for_worker(index))
-            .any(|worker| worker.busy == Busy::Sleep && (worker.before_claim_us > 0 || worker.after_claim_us > 0))
+        (0..self.workers).map(|index| self.for_worker(index)).any(|worker| {
+            worker.busy == Busy::Sleep && worker.before_claim_us + worker.after_claim_us + worker.stall_us > 0
+        })
     }
 
     /// The settings of worker `index`, with its overrides applied.

@@ -15,6 +15,7 @@ mod posix_sem;
 mod signalfd;
 mod sigwait;
 mod socketpair;
+mod stream;
 mod sysv;
 mod tcp;
 mod timerfd;
@@ -50,6 +51,16 @@ pub trait Object: Sync {
 
     /// Whether events are connections, which must fit into a backlog.
     fn listens(&self) -> bool {
+        false
+    }
+
+    /// Whether connections can stay, so that events are messages on them.
+    fn takes_connections(&self) -> bool {
+        false
+    }
+
+    /// Whether events come from addresses, by which the hash of a group chooses.
+    fn has_flows(&self) -> bool {
         false
     }
 

@@ -8,18 +8,16 @@
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
-use std::time::Duration;
 
-use nix::errno::Errno;
 use socket2::{Domain, Socket, Type};
 
 use super::Object;
-use crate::cell::contract::{Asleep, Call, Claim, Door, During, Injector, Opened, Request, SetupError, Source};
+use super::stream::{Clients, Connections, Listener};
+use crate::cell::contract::{Call, Door, During, Injector, Opened, SetupError, Source};
 use crate::experiment::Settings;
 use crate::experiment::settings::{OpenedBy, Sharing, Steering};
-use crate::sys;
 use crate::sys::steering::Program;
 
 /// A TCP listener of one family.
@@ -29,10 +27,6 @@ pub struct Tcp {
 
 pub const V4: Tcp = Tcp { v6: false };
 pub const V6: Tcp = Tcp { v6: true };
-
-/// A handshake on loopback takes microseconds; a full backlog would take
-/// seconds of SYN retries.
-const CONNECT_LIMIT: Duration = Duration::from_secs(2);
 
 impl Tcp {
     fn address(&self, port: u16) -> SocketAddr {
@@ -62,6 +56,14 @@ impl Object for Tcp {
     }
 
     fn steers(&self) -> bool {
+        true
+    }
+
+    fn has_flows(&self) -> bool {
+        true
+    }
+
+    fn takes_connections(&self) -> bool {
         true
     }
 
@@ -111,11 +113,20 @@ impl Object for Tcp {
             }
         }
         let own = settings.sharing == Sharing::Own;
-        let door = Arc::new(TcpDoor { plan, own, address: addresses[0], listeners, program });
+        let keep = settings.traffic.connections > 0;
+        let door = Arc::new(TcpDoor { plan, own, keep, address: addresses[0], listeners, program });
         Ok(Opened {
-            injector: Box::new(Clients { v6: self.v6, addresses, next: 0, open: Vec::new(), _reserved: reserved }),
+            injector: injector(Clients::new(self.v6, addresses, reserved, settings.traffic.flows), settings),
             door,
         })
+    }
+}
+
+/// One event is a connection, or a message on one that stays.
+fn injector(clients: Clients, settings: &Settings) -> Box<dyn Injector> {
+    match settings.traffic.connections {
+        0 => Box::new(clients),
+        _ => Box::new(Connections::new(clients, &settings.traffic)),
     }
 }
 
@@ -162,6 +173,8 @@ fn bound_to(socket: &Socket) -> Result<SocketAddr, SetupError> {
 struct TcpDoor {
     plan: Plan,
     own: bool,
+    /// Accepted connections stay, and are waited on.
+    keep: bool,
     address: SocketAddr,
     listeners: Vec<Arc<OwnedFd>>,
     program: Option<Program>,
@@ -182,125 +195,6 @@ impl Door for TcpDoor {
                 vec![Arc::new(OwnedFd::from(socket))]
             }
         };
-        Ok(mine.into_iter().map(|fd| Box::new(Listener { fd, last: None }) as Box<dyn Source>).collect())
-    }
-}
-
-/// A listening socket of any family, as one worker holds it.
-pub(super) struct Listener {
-    pub(super) fd: Arc<OwnedFd>,
-    /// The connection of the last claim, kept open until the next.
-    pub(super) last: Option<OwnedFd>,
-}
-
-impl Source for Listener {
-    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
-        Some(self.fd.as_fd())
-    }
-
-    fn claim(&mut self) -> Result<Claim, Errno> {
-        let (connection, tag) = sys::socket::accept(self.fd.as_fd())?;
-        self.last = Some(connection);
-        Ok(Claim { tag })
-    }
-
-    fn asleep(&self) -> Asleep {
-        Asleep::on(&[libc::SYS_accept4, libc::SYS_accept], &self.fd)
-    }
-
-    fn request(&self) -> Option<Request> {
-        Some(Request::Accept)
-    }
-
-    fn accepted(&mut self, connection: OwnedFd) -> Claim {
-        let tag = sys::socket::peer_port(connection.as_fd());
-        self.last = Some(connection);
-        Claim { tag }
-    }
-
-    fn identity(&self) -> u64 {
-        nix::sys::stat::fstat(self.fd.as_fd()).map_or(0, |stat| stat.st_ino)
-    }
-}
-
-/// The client side.
-struct Clients {
-    v6: bool,
-    addresses: Vec<SocketAddr>,
-    next: usize,
-    open: Vec<Socket>,
-    _reserved: Option<Socket>,
-}
-
-impl Clients {
-    fn connect(&mut self) -> io::Result<u32> {
-        let address = self.addresses[self.next % self.addresses.len()];
-        self.next += 1;
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
-        // Zero linger: close sends a reset and leaves no TIME_WAIT.
-        socket.set_linger(Some(Duration::ZERO))?;
-        socket.set_write_timeout(Some(CONNECT_LIMIT))?;
-        socket.connect(&address.into())?;
-        let port = socket.local_addr()?.as_socket().map_or(0, |a| a.port());
-        self.open.push(socket);
-        Ok(u32::from(port))
-    }
-}
-
-impl Injector for Clients {
-    fn fire(&mut self) -> Result<u32, SetupError> {
-        self.connect().during(Call::Connect)
-    }
-
-    fn under_way(&mut self, missing: u64) -> io::Result<bool> {
-        // connect() returns on the SYN-ACK; the listener hears of it on the ACK.
-        Ok(self.left()? < missing)
-    }
-
-    fn left(&mut self) -> io::Result<u64> {
-        let table = if self.v6 { "/proc/net/tcp6" } else { "/proc/net/tcp" };
-        let text = std::fs::read_to_string(table)?;
-        Ok(self.addresses.iter().map(|a| accept_queue(&text, a.port())).sum())
-    }
-
-    fn retire(&mut self, left: bool) {
-        if !left {
-            self.open.clear();
-        }
-    }
-}
-
-/// Length of the accept queues of all listeners on `port`: for a listener the
-/// receive queue column of /proc/net/tcp is `sk_ack_backlog` (net/ipv4/tcp_ipv4.c,
-/// get_tcp4_sock).
-fn accept_queue(table: &str, port: u16) -> u64 {
-    const LISTEN: &str = "0A";
-    let of_line = |line: &str| -> Option<u64> {
-        let mut fields = line.split_whitespace().skip(1);
-        let local = fields.next()?;
-        let state = fields.nth(1)?;
-        let queues = fields.next()?;
-        let (_, hex_port) = local.rsplit_once(':')?;
-        let ours = state == LISTEN && u16::from_str_radix(hex_port, 16).ok()? == port;
-        let (_, received) = queues.split_once(':')?;
-        if ours { u64::from_str_radix(received, 16).ok() } else { None }
-    };
-    table.lines().skip(1).filter_map(of_line).sum()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn accept_queues_of_one_port_are_added() {
-        let table = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid\n\
-            0: 0100007F:1F90 00000000:0000 0A 00000000:00000003 00:00000000 00000000     0        0 1 1\n\
-            1: 0100007F:1F90 00000000:0000 0A 00000000:00000002 00:00000000 00000000     0        0 2 1\n\
-            2: 0100007F:1F91 00000000:0000 0A 00000000:00000009 00:00000000 00000000     0        0 3 1\n\
-            3: 0100007F:1F90 0100007F:9999 01 00000000:00000007 00:00000000 00000000     0        0 4 1\n";
-        assert_eq!(accept_queue(table, 0x1F90), 5);
-        assert_eq!(accept_queue(table, 0x1F91), 9);
-        assert_eq!(accept_queue(table, 1), 0);
+        Ok(mine.into_iter().map(|fd| Box::new(Listener::new(fd, self.keep)) as Box<dyn Source>).collect())
     }
 }

@@ -70,6 +70,10 @@ impl Object for Udp {
         true
     }
 
+    fn has_flows(&self) -> bool {
+        true
+    }
+
     fn refuse(&self, settings: &Settings) -> Option<String> {
         let many = settings.objects > 1;
         if settings.sharing == Sharing::Own && (many || settings.group) {
@@ -109,7 +113,10 @@ impl Object for Udp {
             }
         }
         let door = Arc::new(UdpDoor { plan, own, address: addresses[0], sockets });
-        let injector = Senders { v6: self.v6, addresses, next: 0, tags: Tags::of_object(0), holder, cost: None };
+        let flows =
+            (0..settings.traffic.flows).map(|_| Socket::new(Domain::for_address(addresses[0]), Type::DGRAM, None));
+        let flows = flows.collect::<io::Result<_>>().during(Call::Socket)?;
+        let injector = Senders { v6: self.v6, addresses, next: 0, tags: Tags::of_object(0), holder, cost: None, flows };
         Ok(Opened { injector: Box::new(injector), door })
     }
 }
@@ -170,7 +177,7 @@ impl Door for UdpDoor {
 }
 
 /// Sends each datagram from a socket of its own, so that the hash of a group has
-/// something to choose by.
+/// something to choose by; or from those that are flows, in turn.
 struct Senders {
     v6: bool,
     addresses: Vec<SocketAddr>,
@@ -180,6 +187,7 @@ struct Senders {
     holder: Option<Socket>,
     /// What one datagram adds to the figure in /proc, once that is known.
     cost: Option<u64>,
+    flows: Vec<Socket>,
 }
 
 impl Senders {
@@ -191,8 +199,11 @@ impl Senders {
         let address = self.addresses[self.next % self.addresses.len()];
         self.next += 1;
         let tag = self.tags.next();
-        let socket = Socket::new(Domain::for_address(address), Type::DGRAM, None)?;
-        socket.send_to(&tag.to_ne_bytes(), &address.into())?;
+        let message = tag.to_ne_bytes();
+        match self.flows.len() {
+            0 => Socket::new(Domain::for_address(address), Type::DGRAM, None)?.send_to(&message, &address.into())?,
+            flows => self.flows[(self.next - 1) % flows].send_to(&message, &address.into())?,
+        };
         Ok(tag)
     }
 

@@ -15,8 +15,8 @@ use nix::sys::stat::Mode;
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::Object;
-use super::tcp::Listener;
-use crate::cell::contract::{Call, Door, During, Injector, Opened, SetupError, Source};
+use super::stream::Listener;
+use crate::cell::contract::{Begun, Call, Door, During, Injector, Opened, SetupError, Source};
 use crate::experiment::Settings;
 use crate::experiment::settings::Sharing;
 
@@ -119,7 +119,7 @@ struct UnixDoor {
 impl Door for UnixDoor {
     fn sources(&self, _index: u32) -> Result<Vec<Box<dyn Source>>, SetupError> {
         let listeners = self.listeners.iter().cloned();
-        Ok(listeners.map(|fd| Box::new(Listener { fd, last: None }) as Box<dyn Source>).collect())
+        Ok(listeners.map(|fd| Box::new(Listener::new(fd, false)) as Box<dyn Source>).collect())
     }
 }
 
@@ -141,6 +141,15 @@ impl Injector for Clients {
         socket.connect(address).during(Call::Connect)?;
         self.open.push(socket);
         Ok(0)
+    }
+
+    fn begin(&mut self) -> Result<Option<Begun>, SetupError> {
+        let address = &self.addresses[self.next % self.addresses.len()];
+        self.next += 1;
+        // A full queue is EAGAIN at once, since there is no handshake.
+        let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None).during(Call::Socket)?;
+        socket.connect(address).during(Call::Connect)?;
+        Ok(Some(Begun { end: OwnedFd::from(socket), tag: 0 }))
     }
 
     fn under_way(&mut self, _missing: u64) -> io::Result<bool> {

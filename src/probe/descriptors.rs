@@ -8,9 +8,10 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::signal::SigSet;
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
+use nix::unistd::Pid;
 
 use super::Trying;
-use crate::sys::probing;
+use crate::sys::child;
 
 pub fn eventfd() -> Result<(), String> {
     let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_SEMAPHORE;
@@ -44,5 +45,5 @@ pub fn memfd() -> Result<(), String> {
 }
 
 pub fn pidfd_open() -> Result<(), String> {
-    probing::pidfd_open().trying("pidfd_open")
+    child::pidfd(Pid::this()).map(drop).trying("pidfd_open")
 }

@@ -1,13 +1,14 @@
 //! Probes of epoll(7).
 
-use std::os::fd::AsFd;
+use std::os::fd::AsRawFd;
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::Trying;
-use crate::sys;
+use crate::sys::by_number::epoll_pwait2;
 
 fn instance() -> Result<Epoll, String> {
     Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).trying("epoll_create1")
@@ -28,5 +29,6 @@ pub fn exclusive() -> Result<(), String> {
 
 pub fn pwait2() -> Result<(), String> {
     let epoll = instance()?;
-    sys::probing::epoll_pwait2(epoll.0.as_fd()).trying("epoll_pwait2")
+    let now = Some(Duration::ZERO);
+    epoll_pwait2(epoll.0.as_raw_fd(), &mut [EpollEvent::empty()], now).map(drop).trying("epoll_pwait2")
 }

@@ -13,8 +13,7 @@ use nix::unistd::Pid;
 use socket2::{Domain, Socket, Type};
 
 use super::{PATIENCE, Trying};
-use crate::sys::probing;
-use crate::sys::steering::Program;
+use crate::sys::steering::{self, Program};
 
 /// Tries that must all choose the same of two sockets. By a hash that happens
 /// once in 2^TRIES.
@@ -43,7 +42,7 @@ pub fn reuseport_unix_refused() -> Result<(), String> {
 
 pub fn reuseport_cbpf() -> Result<(), String> {
     let [_other, chosen] = group(Type::DGRAM)?;
-    probing::steer_group(chosen.as_fd(), 1).trying("setsockopt(SO_ATTACH_REUSEPORT_CBPF)")?;
+    steering::choose(chosen.as_fd(), 1).trying("setsockopt(SO_ATTACH_REUSEPORT_CBPF)")?;
     (0..TRIES).try_for_each(|sent| sent_to(&chosen, sent))
 }
 

@@ -46,9 +46,9 @@ pub fn value(cell: &CellResult, metric: &str) -> String {
     if let Some(End::Refused { errno, .. }) = seen.map(|seen| &seen.end) {
         return errno.clone();
     }
-    if let (CLAIMS_BY_WORKER, Some(seen)) = (metric, seen) {
-        let mut listed: Vec<String> = seen.workers.iter().take(LISTED).map(|w| w.claims.to_string()).collect();
-        if seen.workers.len() > LISTED {
+    if metric == CLAIMS_BY_WORKER && seen.is_some() {
+        let mut listed: Vec<String> = cell.workers.iter().take(LISTED).map(|w| w.claims.to_string()).collect();
+        if cell.workers.len() > LISTED {
             listed.push("..".into());
         }
         return listed.join(" ");

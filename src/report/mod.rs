@@ -5,6 +5,7 @@ use std::io::{self, Write};
 
 use crate::results::Results;
 
+pub mod advice;
 pub mod checkup;
 pub mod comparison;
 mod csv;

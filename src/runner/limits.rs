@@ -3,9 +3,7 @@
 
 use std::fs;
 
-use nix::sched::sched_getaffinity;
 use nix::sys::resource::{Resource, getrlimit};
-use nix::unistd::Pid;
 
 use crate::experiment::Settings;
 use crate::{load, object};
@@ -45,7 +43,7 @@ impl Limits {
             tasks_now: tasks_now(),
             descriptors: hard(Resource::RLIMIT_NOFILE),
             somaxconn: number("/proc/sys/net/core/somaxconn"),
-            cpus: allowed_cpus(),
+            cpus: crate::sys::cpus::allowed().map_or(u128::MAX, bits),
         }
     }
 
@@ -79,14 +77,17 @@ impl Limits {
             if settings.stranded == crate::experiment::settings::Stranded::Count { settings.events } else { batch };
         let objects = u64::from(settings.objects)
             + if settings.opened_by == crate::experiment::settings::OpenedBy::Coordinator { workers } else { 0 };
-        let coordinator = 64 + kept + objects + if workers <= 1024 { 3 * workers } else { 0 };
+        // Connections that stay may all be one worker's.
+        let stay = settings.traffic.connections;
+        let coordinator =
+            64 + stay + settings.traffic.clients + kept + objects + if workers <= 1024 { 3 * workers } else { 0 };
         let per_worker = descriptors_of(settings);
-        let process = 64 + objects + u64::from(placement.threads) * per_worker;
+        let process = 64 + stay + objects + u64::from(placement.threads) * per_worker;
         let descriptors = coordinator.max(process);
         if descriptors > self.descriptors {
             return Some(format!(
                 "this needs up to {descriptors} descriptors in one process, but RLIMIT_NOFILE is {}; \
-                 raise its hard limit with `ulimit -Hn`, or choose fewer workers, objects or events",
+                 raise its hard limit with `ulimit -Hn`, or choose fewer workers, objects, connections, clients or events",
                 self.descriptors
             ));
         }
@@ -126,11 +127,8 @@ fn descriptors_of(settings: &Settings) -> u64 {
     wait + objects + u64::from(settings.sharing == Sharing::Own)
 }
 
-fn allowed_cpus() -> u128 {
-    let Ok(set) = sched_getaffinity(Pid::from_raw(0)) else {
-        return u128::MAX;
-    };
-    (0..128).filter(|cpu| set.is_set(*cpu).unwrap_or(false)).fold(0, |bits, cpu| bits | 1 << cpu)
+fn bits(cpus: Vec<usize>) -> u128 {
+    cpus.into_iter().filter(|cpu| *cpu < 128).fold(0, |bits, cpu| bits | 1 << cpu)
 }
 
 /// Behind the slash of the fourth field of /proc/loadavg.

@@ -8,30 +8,26 @@ use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 use nix::errno::Errno;
-
-/// One event, as the kernel lays it out.
-pub type Event = libc::epoll_event;
-
-/// An empty event.
-pub const NO_EVENT: Event = Event { events: 0, u64: 0 };
+use nix::sys::epoll::EpollEvent;
 
 /// epoll_ctl(2).
 pub fn epoll_control(epoll: RawFd, op: i32, target: RawFd, events: u32, data: u64) -> Result<(), Errno> {
-    let mut event = Event { events, u64: data };
+    let mut event = libc::epoll_event { events, u64: data };
     // SAFETY: the kernel reads one live event; any numbers are allowed.
     Errno::result(unsafe { libc::epoll_ctl(epoll, op, target, &raw mut event) }).map(drop)
 }
 
 /// epoll_wait(2); a negative timeout is none.
-pub fn epoll_wait(epoll: RawFd, events: &mut [Event], timeout_ms: i32) -> Result<usize, Errno> {
+pub fn epoll_wait(epoll: RawFd, events: &mut [EpollEvent], timeout_ms: i32) -> Result<usize, Errno> {
     let room = i32::try_from(events.len()).unwrap_or(i32::MAX);
-    // SAFETY: the kernel writes at most `room` events into a live list of that length.
-    let count = unsafe { libc::epoll_wait(epoll, events.as_mut_ptr(), room, timeout_ms) };
+    // SAFETY: EpollEvent is a transparent epoll_event; the kernel writes at most
+    // `room` of them into a live list of that length.
+    let count = unsafe { libc::epoll_wait(epoll, events.as_mut_ptr().cast(), room, timeout_ms) };
     Errno::result(count).map(|count| count as usize)
 }
 
-/// epoll_pwait2(2), called directly: C libraries got it late.
-pub fn epoll_pwait2(epoll: RawFd, events: &mut [Event], limit: Option<Duration>) -> Result<usize, Errno> {
+/// epoll_pwait2(2), called directly: C libraries got it late. `None` is no limit.
+pub fn epoll_pwait2(epoll: RawFd, events: &mut [EpollEvent], limit: Option<Duration>) -> Result<usize, Errno> {
     // struct __kernel_timespec: two 64-bit words on every architecture.
     let timeout = limit.map(|limit| [limit.as_secs() as i64, i64::from(limit.subsec_nanos())]);
     let timeout = timeout.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);

@@ -6,22 +6,28 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use nix::errno::Errno;
 use nix::unistd::Pid;
 
+/// clone(2) with these flags and neither CLONE_VM nor a stack, which is fork(2);
+/// 0 in the child, which has a copy of our memory.
+///
+/// # Safety
+/// Another thread may have held a lock in that memory, so the child must make only
+/// system calls, which take none.
+pub(super) unsafe fn fork_raw(flags: libc::c_ulong) -> libc::c_long {
+    // s390 alone has the stack first.
+    let (first, second) = if cfg!(target_arch = "s390x") { (0, flags) } else { (flags, 0) };
+    // SAFETY: no memory is passed; the caller keeps to the rule above.
+    unsafe { libc::syscall(libc::SYS_clone, first, second, 0usize, 0usize, 0usize) }
+}
+
 /// A child of this thread that reads one byte of `go` and ends. It dies with the
 /// thread.
 pub fn fork_sleeper(go: BorrowedFd<'_>) -> Result<Pid, Errno> {
     let (parent, go) = (nix::unistd::getpid().as_raw(), go.as_raw_fd());
     let mut byte = 0u8;
-    let flags = libc::SIGCHLD as libc::c_ulong;
-    // SAFETY: without CLONE_VM and a stack this is fork(2): the child has a copy of
-    // our memory, in which another thread may have held a lock, so it makes only
-    // system calls, which take none. Not fork(3), which would take the allocator's
-    // locks in the parent: a sleep there would count as a wakeup.
+    // SAFETY: the child makes only system calls. Not fork(3), which would take the
+    // allocator's locks in the parent: a sleep there would count as a wakeup.
     let pid = unsafe {
-        // s390 alone has the stack first.
-        #[cfg(target_arch = "s390x")]
-        let pid = libc::syscall(libc::SYS_clone, 0usize, flags, 0usize, 0usize, 0usize);
-        #[cfg(not(target_arch = "s390x"))]
-        let pid = libc::syscall(libc::SYS_clone, flags, 0usize, 0usize, 0usize, 0usize);
+        let pid = fork_raw(libc::SIGCHLD as libc::c_ulong);
         if pid == 0 {
             // A name of its own: sources that count by name must see workers only.
             libc::syscall(libc::SYS_prctl, libc::PR_SET_NAME, c"herd-child".as_ptr(), 0, 0, 0);

@@ -15,7 +15,7 @@ mod bpf_error;
 mod bpf_programs;
 pub mod by_number;
 pub mod child;
-pub mod epoll;
+pub mod cpus;
 pub mod fork;
 pub mod futex;
 pub mod handover;

@@ -7,7 +7,7 @@ use nix::errno::Errno;
 /// Descriptors to poll.
 pub struct PollSet {
     /// Keeps the descriptors of `entries` open.
-    _owned: Vec<OwnedFd>,
+    owned: Vec<OwnedFd>,
     entries: Vec<libc::pollfd>,
 }
 
@@ -16,7 +16,13 @@ impl PollSet {
     pub fn new(watched: Vec<(OwnedFd, libc::c_short)>) -> PollSet {
         let entries =
             watched.iter().map(|(fd, events)| libc::pollfd { fd: fd.as_raw_fd(), events: *events, revents: 0 });
-        PollSet { entries: entries.collect(), _owned: watched.into_iter().map(|(fd, _)| fd).collect() }
+        PollSet { entries: entries.collect(), owned: watched.into_iter().map(|(fd, _)| fd).collect() }
+    }
+
+    /// One more, behind all others.
+    pub fn push(&mut self, fd: OwnedFd, events: libc::c_short) {
+        self.entries.push(libc::pollfd { fd: fd.as_raw_fd(), events, revents: 0 });
+        self.owned.push(fd);
     }
 
     /// Sleeps without a limit until one is ready; appends the numbers of all

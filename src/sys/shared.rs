@@ -4,12 +4,20 @@
 //! write at any time. An anonymous mapping cannot be truncated by anybody, so
 //! an access never faults with SIGBUS.
 
+use std::ffi::c_void;
 use std::io;
 use std::num::NonZeroUsize;
 use std::ptr::NonNull;
 use std::sync::atomic::AtomicU64;
 
 use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
+
+/// Fresh zeroed pages that all later children share, there from the start.
+fn map(bytes: NonZeroUsize) -> io::Result<NonNull<c_void>> {
+    let (access, kind) = (ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, MapFlags::MAP_SHARED | MapFlags::MAP_POPULATE);
+    // SAFETY: an anonymous mapping at an address the kernel chooses aliases nothing.
+    Ok(unsafe { mmap_anonymous(None, bytes, access, kind)? })
+}
 
 /// `len` rows of `WORDS` zeroed words each, shared with all later children.
 pub struct SharedRows<const WORDS: usize> {
@@ -30,17 +38,8 @@ impl<const WORDS: usize> SharedRows<WORDS> {
             .checked_mul(size_of::<[AtomicU64; WORDS]>())
             .and_then(NonZeroUsize::new)
             .ok_or(io::ErrorKind::InvalidInput)?;
-        // SAFETY: a fresh anonymous mapping at an address the kernel chooses
-        // aliases nothing; zero is a valid AtomicU64; pages are aligned for u64.
-        let base = unsafe {
-            mmap_anonymous(
-                None,
-                bytes,
-                ProtFlags::PROT_READ | ProtFlags::PROT_WRITE,
-                MapFlags::MAP_SHARED | MapFlags::MAP_POPULATE,
-            )?
-        };
-        Ok(SharedRows { base: base.cast(), len })
+        // Zero is a valid AtomicU64, and pages are aligned for u64.
+        Ok(SharedRows { base: map(bytes)?.cast(), len })
     }
 
     /// Row `index`.
@@ -86,17 +85,8 @@ unsafe impl<T> Sync for SharedCell<T> {}
 impl<T> SharedCell<T> {
     pub(super) fn new() -> io::Result<Self> {
         let bytes = NonZeroUsize::new(size_of::<T>()).ok_or(io::ErrorKind::InvalidInput)?;
-        // SAFETY: a fresh anonymous mapping at an address the kernel chooses
-        // aliases nothing; pages are aligned for any type of the C library.
-        let base = unsafe {
-            mmap_anonymous(
-                None,
-                bytes,
-                ProtFlags::PROT_READ | ProtFlags::PROT_WRITE,
-                MapFlags::MAP_SHARED | MapFlags::MAP_POPULATE,
-            )?
-        };
-        Ok(SharedCell { base: base.cast() })
+        // Pages are aligned for any type of the C library.
+        Ok(SharedCell { base: map(bytes)?.cast() })
     }
 
     pub(super) fn get(&self) -> *mut T {

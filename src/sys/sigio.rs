@@ -66,14 +66,7 @@ fn queued() -> libc::c_int {
 
 /// Both signals.
 fn both() -> SigSet {
-    // SAFETY: the set is initialised before it is read; both numbers are valid.
-    unsafe {
-        let mut set = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
-        libc::sigemptyset(set.as_mut_ptr());
-        libc::sigaddset(set.as_mut_ptr(), queued());
-        libc::sigaddset(set.as_mut_ptr(), libc::SIGIO);
-        SigSet::from_sigset_t_unchecked(set.assume_init())
-    }
+    super::signal::set_of(&[queued(), libc::SIGIO])
 }
 
 /// From now on both do nothing to this process, not even end a call with EINTR:

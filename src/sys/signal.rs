@@ -58,23 +58,22 @@ pub fn queueing() -> i32 {
     libc::SIGRTMIN() + 3
 }
 
-/// The set of that one signal.
-fn only(signal: i32) -> libc::sigset_t {
+/// The set of these, realtime signals among them, which nix does not name.
+pub(super) fn set_of(signals: &[i32]) -> SigSet {
     let mut set = std::mem::MaybeUninit::uninit();
-    // SAFETY: emptied before it is used, which fills it.
+    // SAFETY: emptied before it is used, which fills it; the numbers are valid.
     unsafe {
         libc::sigemptyset(set.as_mut_ptr());
-        libc::sigaddset(set.as_mut_ptr(), signal);
-        set.assume_init()
+        for signal in signals {
+            libc::sigaddset(set.as_mut_ptr(), *signal);
+        }
+        SigSet::from_sigset_t_unchecked(set.assume_init())
     }
 }
 
 /// Blocks it in this thread, and in all that come from it.
 pub fn block(signal: i32) -> nix::Result<()> {
-    let set = only(signal);
-    // SAFETY: the set outlives the call; the old one is not asked for.
-    let result = unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut()) };
-    if result == 0 { Ok(()) } else { Err(nix::errno::Errno::from_raw(result)) }
+    set_of(&[signal]).thread_block()
 }
 
 /// Sends it to a whole process, with a number.
@@ -86,21 +85,21 @@ pub fn send(pid: i32, signal: i32, number: u32) -> nix::Result<()> {
 
 /// Sleeps until it comes; returns the number that came with it.
 pub fn take(signal: i32) -> nix::Result<u32> {
-    let set = only(signal);
+    let set = set_of(&[signal]);
     let mut about = std::mem::MaybeUninit::<libc::siginfo_t>::zeroed();
     // SAFETY: both outlive the call, which fills the second when it succeeds; all
     // zeros are a siginfo_t too, and the value is read as the number it is.
     unsafe {
-        nix::errno::Errno::result(libc::sigwaitinfo(&raw const set, about.as_mut_ptr()))?;
+        nix::errno::Errno::result(libc::sigwaitinfo(set.as_ref(), about.as_mut_ptr()))?;
         Ok(about.assume_init().si_value().sival_ptr.addr() as u32)
     }
 }
 
 /// The same by sigwait(3), which tells no number and no EINTR.
 pub fn take_quietly(signal: i32) -> nix::Result<()> {
-    let set = only(signal);
+    let set = set_of(&[signal]);
     let mut came = 0;
     // SAFETY: both outlive the call.
-    let result = unsafe { libc::sigwait(&raw const set, &raw mut came) };
+    let result = unsafe { libc::sigwait(set.as_ref(), &raw mut came) };
     if result == 0 { Ok(()) } else { Err(nix::errno::Errno::from_raw(result)) }
 }

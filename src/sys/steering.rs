@@ -40,14 +40,20 @@ impl Program {
     /// that join later.
     pub fn attach(&self, member: BorrowedFd<'_>) -> Result<(), Errno> {
         match self {
-            Program::ClassicCpu(sockets) => {
-                let mut code = classic_cpu(*sockets);
-                let program = libc::sock_fprog { len: code.len() as u16, filter: code.as_mut_ptr() };
-                set(member, libc::SO_ATTACH_REUSEPORT_CBPF, &program)
-            }
+            Program::ClassicCpu(sockets) => attach_classic(member, &mut classic_cpu(*sockets)),
             Program::Loaded(program) => set(member, libc::SO_ATTACH_REUSEPORT_EBPF, &program.as_raw_fd()),
         }
     }
+}
+
+/// Lets socket number `index` of the group of `member` have everything.
+pub fn choose(member: BorrowedFd<'_>, index: u32) -> Result<(), Errno> {
+    attach_classic(member, &mut [step(libc::BPF_RET | libc::BPF_K, index)])
+}
+
+fn attach_classic(member: BorrowedFd<'_>, code: &mut [libc::sock_filter]) -> Result<(), Errno> {
+    let program = libc::sock_fprog { len: code.len() as u16, filter: code.as_mut_ptr() };
+    set(member, libc::SO_ATTACH_REUSEPORT_CBPF, &program)
 }
 
 fn load(name: &'static str, code: &[Insn]) -> io::Result<Program> {
@@ -73,9 +79,13 @@ fn set<T>(socket: BorrowedFd<'_>, option: libc::c_int, value: &T) -> Result<(), 
     Errno::result(result).map(drop)
 }
 
+/// One classic instruction that does not jump.
+fn step(code: u32, k: u32) -> libc::sock_filter {
+    libc::sock_filter { code: code as u16, jt: 0, jf: 0, k }
+}
+
 /// ld #cpu; mod #sockets; ret a
 fn classic_cpu(sockets: u32) -> [libc::sock_filter; 3] {
-    let step = |code: u32, k: u32| libc::sock_filter { code: code as u16, jt: 0, jf: 0, k };
     let cpu = (libc::SKF_AD_OFF + libc::SKF_AD_CPU) as u32;
     [
         step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, cpu),

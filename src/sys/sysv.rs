@@ -127,6 +127,16 @@ fn remove(kind: Kind, id: i32) -> Result<(), Errno> {
     .map(drop)
 }
 
+/// Makes one, uses it without sleeping, and removes it: whether there are such.
+pub fn try_once(kind: Kind) -> io::Result<()> {
+    let id = make(kind)?;
+    let used = match kind {
+        Kind::Semaphore => change(id, 1),
+        Kind::Queue => send(id, 0),
+    };
+    Ok(used.and(remove(kind, id))?)
+}
+
 /// semop(2) with one operation on the one semaphore of `id`; sleeps if it takes
 /// more than there is.
 pub fn change(id: i32, by: i16) -> Result<(), Errno> {

@@ -16,6 +16,17 @@ use crate::experiment::Settings;
 use crate::experiment::settings::{Lock as Setting, WorkerSettings};
 use crate::sys::accept_lock::{Kind, Lock, SharedLock};
 
+impl From<Setting> for Kind {
+    fn from(lock: Setting) -> Kind {
+        match lock {
+            Setting::Futex => Kind::Futex,
+            Setting::Sem => Kind::Semaphore,
+            Setting::Flock => Kind::Flock,
+            Setting::Fcntl => Kind::Record,
+        }
+    }
+}
+
 /// Lock, accept, unlock.
 pub struct AcceptLock;
 
@@ -53,13 +64,12 @@ impl Wait for AcceptLock {
     }
 
     fn share(&self, worker: &WorkerSettings, _: &[Box<dyn Source>]) -> Result<SharedWait, SetupError> {
-        let (kind, call) = match worker.lock {
-            Setting::Futex => (Kind::Futex, Call::Mmap),
-            Setting::Sem => (Kind::Semaphore, Call::SemInit),
-            Setting::Flock => (Kind::Flock, Call::Memfd),
-            Setting::Fcntl => (Kind::Record, Call::Memfd),
+        let call = match worker.lock {
+            Setting::Futex => Call::Mmap,
+            Setting::Sem => Call::SemInit,
+            Setting::Flock | Setting::Fcntl => Call::Memfd,
         };
-        let lock = SharedLock::new(kind).during(call)?;
+        let lock = SharedLock::new(worker.lock.into()).during(call)?;
         Ok(SharedWait { lock: Some(lock), ..SharedWait::default() })
     }
 

@@ -6,15 +6,17 @@
 //! queue, or with EPOLLEXCLUSIVE at its tail; `ep_poll_callback` wakes one
 //! sleeper of the instance (fs/eventpoll.c).
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::sys::epoll::{Epoll as Instance, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
 use super::{EPOLL_KEYS, Wait, foreign};
-use crate::cell::contract::{Asleep, Call, During, Interest, Refusal, SetupError, SharedWait, Sleeper, Source, Woken};
+use crate::cell::contract::{
+    Asleep, Call, During, EPOLL_WAIT, Interest, Refusal, SetupError, SharedWait, Sleeper, Source, Woken,
+};
 use crate::experiment::Settings;
 use crate::experiment::settings::{Instance as Whose, Sharing, Trigger, WaitCall, WorkerSettings};
-use crate::sys::epoll::pwait2;
+use crate::sys::by_number::epoll_pwait2;
 
 /// epoll(7).
 pub struct Epoll;
@@ -194,7 +196,7 @@ struct Waiting {
 impl Sleeper for Waiting {
     fn wait(&mut self, sources: &mut [Box<dyn Source>], ready: &mut Vec<usize>) -> Woken {
         let woken = match self.pwait2 {
-            true => pwait2(self.instance.0.as_fd(), &mut self.events),
+            true => epoll_pwait2(self.instance.0.as_raw_fd(), &mut self.events, None),
             false => self.instance.wait(&mut self.events, EpollTimeout::NONE),
         };
         match woken {
@@ -204,6 +206,15 @@ impl Sleeper for Waiting {
             Err(errno) => return Woken::Failed(errno),
         }
         Woken::Ready
+    }
+
+    fn adopt(&mut self, sources: &[Box<dyn Source>]) -> Result<(), SetupError> {
+        let last = sources.len() - 1;
+        let source = sources[last].as_ref();
+        // Nobody else watches it.
+        let flags = self.flags.difference(EpollFlags::EPOLLEXCLUSIVE);
+        let event = EpollEvent::new(of_source(source, flags), last as u64);
+        self.instance.add(descriptor(source), event).during(Call::EpollAdd)
     }
 
     fn after(&mut self, sources: &[Box<dyn Source>], claims: u64) -> Result<(), SetupError> {
@@ -227,15 +238,7 @@ impl Sleeper for Waiting {
     }
 
     fn asleep(&self, _: &[Box<dyn Source>]) -> Asleep {
-        if self.pwait2 {
-            return Asleep::on(&[libc::SYS_epoll_pwait2], &self.instance.0);
-        }
-        let calls = [
-            #[cfg(target_arch = "x86_64")]
-            libc::SYS_epoll_wait,
-            libc::SYS_epoll_pwait,
-        ];
-        Asleep::on(&calls, &self.instance.0)
+        Asleep::on(if self.pwait2 { &[libc::SYS_epoll_pwait2] } else { EPOLL_WAIT }, &self.instance.0)
     }
 }
 

@@ -8,7 +8,9 @@
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use super::{Wait, only_for_epoll};
-use crate::cell::contract::{Asleep, Call, During, Interest, Refusal, SetupError, SharedWait, Sleeper, Source, Woken};
+use crate::cell::contract::{
+    Asleep, Call, During, Interest, POLL, Refusal, SetupError, SharedWait, Sleeper, Source, Woken,
+};
 use crate::experiment::Settings;
 use crate::experiment::settings::{WaitCall, WorkerSettings};
 use crate::sys::pollset::PollSet;
@@ -42,11 +44,15 @@ impl Wait for Poll {
 
 /// What to wait for, on a duplicate of each descriptor.
 pub(super) fn set_of(sources: &[Box<dyn Source>]) -> Result<PollSet, SetupError> {
-    let events = sources.iter().map(|source| match source.interest() {
+    let events = sources.iter().map(|source| events_of(source.as_ref()));
+    Ok(PollSet::new(watched(sources)?.into_iter().zip(events).collect()))
+}
+
+fn events_of(source: &dyn Source) -> libc::c_short {
+    match source.interest() {
         Interest::Readable => libc::POLLIN,
         Interest::Writable => libc::POLLOUT,
-    });
-    Ok(PollSet::new(watched(sources)?.into_iter().zip(events).collect()))
+    }
 }
 
 /// A duplicate of each descriptor, so that the wait owns what it sleeps on.
@@ -76,14 +82,16 @@ impl Sleeper for Polling {
         }
     }
 
+    fn adopt(&mut self, sources: &[Box<dyn Source>]) -> Result<(), SetupError> {
+        let last = &sources[sources.len() - 1..];
+        let fd = watched(last)?.pop().expect("one source, one descriptor");
+        self.set.push(fd, events_of(last[0].as_ref()));
+        Ok(())
+    }
+
     fn asleep(&self, _: &[Box<dyn Source>]) -> Asleep {
-        let calls = [
-            libc::SYS_ppoll,
-            #[cfg(target_arch = "x86_64")]
-            libc::SYS_poll,
-        ];
         // The first argument is the address of the list.
-        Asleep::at(if self.ppoll { &calls[..1] } else { &calls }, None)
+        Asleep::at(if self.ppoll { &[libc::SYS_ppoll] } else { POLL }, None)
     }
 }
 

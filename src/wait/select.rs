@@ -11,7 +11,7 @@ use nix::sys::select::{FD_SETSIZE, FdSet, pselect, select};
 
 use super::poll::{above_all, watched};
 use super::{Wait, only_for_epoll};
-use crate::cell::contract::{Asleep, Call, Interest, Refusal, SetupError, SharedWait, Sleeper, Source, Woken};
+use crate::cell::contract::{Asleep, Call, Interest, Refusal, SELECT, SetupError, SharedWait, Sleeper, Source, Woken};
 use crate::experiment::Settings;
 use crate::experiment::settings::{WaitCall, WorkerSettings};
 
@@ -79,11 +79,6 @@ impl Sleeper for Selecting {
     }
 
     fn asleep(&self, _: &[Box<dyn Source>]) -> Asleep {
-        let calls = [
-            libc::SYS_pselect6,
-            #[cfg(target_arch = "x86_64")]
-            libc::SYS_select,
-        ];
-        Asleep::at(if self.pselect { &calls[..1] } else { &calls }, u64::try_from(self.above).ok())
+        Asleep::at(if self.pselect { &[libc::SYS_pselect6] } else { SELECT }, u64::try_from(self.above).ok())
     }
 }

@@ -89,8 +89,8 @@ impl Table {
     }
 }
 
-/// Of a call that socket2 made.
-fn errno(error: std::io::Error) -> Errno {
+/// Of a call that the standard library or socket2 made.
+pub(super) fn errno(error: std::io::Error) -> Errno {
     match error.raw_os_error() {
         Some(raw) => Errno::from_raw(raw),
         // Its own patience, which is no errno.

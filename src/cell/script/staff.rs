@@ -8,19 +8,17 @@ use nix::errno::Errno;
 use super::table::Table;
 use super::waiter;
 use crate::cell::agreement::{Switched, disagreement};
-use crate::cell::coordinator::{START_MS, allowed_cpus, invalid};
+use crate::cell::coordinator::{START_MS, invalid};
 use crate::cell::count::{Counter, Sleeps};
-use crate::cell::crew::{Crew, CrewError, Kit, comm, pin_to};
+use crate::cell::crew::{Crew, Kit, TRIES_PER_CHECK, comm};
 use crate::cell::ledger::{Ledger, Phase, Slot};
 use crate::cell::plan::Plan;
 use crate::cell::quiet::Watch;
-use crate::cell::task::{Look, Switches, Task};
+use crate::cell::task::{Look, Task};
 use crate::experiment::Script;
 use crate::observation::{End, Observation, WorkerFacts};
 use crate::sys;
 
-/// Look for dead workers once in so many failed tries.
-const TRIES_PER_CHECK: u32 = 64;
 /// More returns between two steps than any script has.
 const RECORDS: u64 = 64;
 
@@ -37,7 +35,7 @@ pub struct Staff {
     wakeups: Vec<u64>,
     dsleeps: Option<u64>,
     rounds: std::collections::BTreeMap<u64, u64>,
-    switches: Vec<Switches>,
+    switched: Vec<Switched>,
     refused: Vec<String>,
     /// Some wait ends by a timer, perhaps between two readings of counts: sums of
     /// these need not agree then.
@@ -51,13 +49,13 @@ impl Staff {
         let broken = |e: std::io::Error| invalid(e.to_string());
         let count = script.workers.len();
         let ledger = Ledger::new(count as u32, RECORDS).map_err(broken)?;
-        let cpus = allowed_cpus().map_err(|e| invalid(e.to_string()))?;
+        let cpus = sys::cpus::allowed().map_err(|e| invalid(e.to_string()))?;
         let work = |slot: Slot<'_>, index: u32| waiter::run(slot, &script.workers[index as usize], table);
         let coordinator = std::process::id();
         let kit = Kit { settings: &plan.settings, ledger: &ledger, work: &work, cpus: &cpus, coordinator };
-        let crew = Crew::start(&kit).map_err(crew_end)?;
+        let crew = Crew::start(&kit).map_err(invalid)?;
         // What wakes workers runs where the main thread runs; see `coordinator`.
-        pin_to(*cpus.last().expect("a process has a CPU"))
+        sys::cpus::pin_to(*cpus.last().expect("a process has a CPU"))
             .map_err(|e| invalid(format!("cannot pin the main thread: {e}")))?;
         let tasks = at_rest(&ledger, &crew)?;
         let members = tasks.iter().map(|t| (t.pid as i32, t.tid as i32)).collect();
@@ -69,7 +67,7 @@ impl Staff {
             wakeups: vec![0; count],
             dsleeps: Some(0),
             rounds: Default::default(),
-            switches: Vec::new(),
+            switched: Vec::new(),
             refused: Vec::new(),
             timers: script.has_timers(),
             limit: Duration::from_millis(plan.settings.limit_ms),
@@ -80,7 +78,7 @@ impl Staff {
                 Counter::open(plan.count_with.as_deref(), &comm(coordinator), &tasks).map_err(invalid)?;
             staff.refused = refused;
             let watch = Watch::new(&staff.ledger, tasks, counter, script.has_timers()).map_err(broken)?;
-            staff.switches = watch.switches().map_err(broken)?;
+            staff.switched = watch.switched().map_err(broken)?;
             staff.watch = Some(watch);
         }
         Ok(staff)
@@ -118,7 +116,7 @@ impl Staff {
                 return Err(End::Interrupted);
             }
             if tries % TRIES_PER_CHECK == 0 {
-                self.crew.check_alive().map_err(crew_end)?;
+                self.crew.check_alive().map_err(invalid)?;
                 if Instant::now() > deadline {
                     let states = watch.describe().join("; ");
                     let reason = format!(
@@ -191,19 +189,12 @@ impl Staff {
         found.dsleeps = self.dsleeps;
         if self.timers {
             found.wakeups_per_round = [(found.total(|w| w.wakeups), 1)].into();
-        } else if let (End::Complete, "bpf" | "proc", Ok(switches)) =
-            (&found.end, watch.counter().name(), watch.switches())
+        } else if let (End::Complete, "bpf" | "proc", Ok(now)) = (&found.end, watch.counter().name(), watch.switched())
         {
             // The last switch of a killed worker, to its death, is no sleep.
             let alive = |worker: &usize| !watch.is_dead(*worker);
-            let both = switches.iter().zip(&self.switches).enumerate().filter(|(worker, _)| alive(worker));
-            let switched: Vec<Switched> = both
-                .map(|(worker, (now, before))| Switched {
-                    voluntary: now.voluntary - before.voluntary,
-                    involuntary: now.involuntary - before.involuntary,
-                    runnable: watch.counter().runnable(worker),
-                })
-                .collect();
+            let both = now.iter().zip(&self.switched).enumerate().filter(|(worker, _)| alive(worker));
+            let switched: Vec<Switched> = both.map(|(_, (now, before))| now.since(before)).collect();
             let mut whole = Observation { workers: Vec::new(), ..found.clone() };
             let sleeps = watch.sleeps().enumerate().filter(|(worker, _)| alive(worker));
             whole.workers.extend(sleeps.map(|(_, sleeps)| WorkerFacts {
@@ -222,15 +213,6 @@ impl Staff {
 
 fn not_begun() -> crate::cell::quiet::NotYet {
     crate::cell::quiet::NotYet { worker: 0, why: "a turn has not begun".into() }
-}
-
-fn crew_end(error: CrewError) -> End {
-    match error {
-        CrewError::Refused { worker, error } => {
-            End::Refused { worker: Some(worker), call: error.call.to_string(), errno: format!("{:?}", error.errno) }
-        }
-        CrewError::Broken(reason) => invalid(reason),
-    }
 }
 
 /// Waits until every worker has been seen asleep at its gate.
@@ -254,7 +236,7 @@ fn at_rest(ledger: &Ledger, crew: &Crew) -> Result<Vec<Task>, End> {
 }
 
 fn patience(crew: &Crew, deadline: Instant) -> Result<(), End> {
-    crew.check_alive().map_err(crew_end)?;
+    crew.check_alive().map_err(invalid)?;
     if Instant::now() > deadline {
         return Err(invalid(format!("the workers did not start within {START_MS} ms")));
     }

@@ -7,14 +7,15 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
-use nix::sys::epoll::{Epoll, EpollCreateFlags};
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::select::{FdSet, select};
 use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket, socketpair};
 
-use crate::cell::contract::Asleep;
-use crate::experiment::script::{Around, Call, Control, Flags, Job, Kind, Name, Op, Script, Waiting};
-use crate::sys::accept_lock::{Kind as LockKind, SharedLock};
+use super::clients::errno;
+use crate::cell::contract::{Asleep, EPOLL_WAIT, POLL, SELECT};
+use crate::experiment::script::{Call, Control, Flags, Job, Kind, Name, Op, Script, Waiting};
+use crate::sys::accept_lock::SharedLock;
 use crate::sys::by_number;
 
 /// Numbers from here on: the lab's own files take the lowest free ones, and must
@@ -44,15 +45,9 @@ pub struct Table {
 
 impl Table {
     pub fn new(script: &Script) -> io::Result<Table> {
-        let around = script.workers.iter().find_map(|job| match job {
-            Job::Wait(Waiting { call: Call::Locked(around), .. }, _) => Some(*around),
+        let kind = script.workers.iter().find_map(|job| match job {
+            Job::Wait(Waiting { call: Call::Locked(around), .. }, _) => Some((*around).into()),
             _ => None,
-        });
-        let kind = around.map(|around| match around {
-            Around::Futex => LockKind::Futex,
-            Around::Semaphore => LockKind::Semaphore,
-            Around::Flock => LockKind::Flock,
-            Around::Fcntl => LockKind::Record,
         });
         let count = script.names.len();
         Ok(Table {
@@ -166,7 +161,7 @@ impl Table {
     pub fn wait(&self, waiting: &Waiting, first: &mut Name) -> Outcome {
         let fd = self.numbers[waiting.on];
         let ms = waiting.within_us.map_or(-1, |us| i32::try_from(us.div_ceil(1000)).unwrap_or(i32::MAX));
-        let mut events = [by_number::NO_EVENT; EVENTS];
+        let mut events = [EpollEvent::empty(); EVENTS];
         let events = &mut events[..waiting.max as usize];
         let count = match waiting.call {
             Call::EpollWait => by_number::epoll_wait(fd, events, ms)?,
@@ -202,7 +197,7 @@ impl Table {
             }
         };
         if count > 0 {
-            *first = events[0].u64 as Name;
+            *first = events[0].data() as Name;
         }
         Ok(count as u64)
     }
@@ -211,31 +206,10 @@ impl Table {
     pub fn asleep(&self, waiting: &Waiting) -> Asleep {
         let on = u64::try_from(self.numbers[waiting.on]).ok();
         let place = match waiting.call {
-            Call::EpollWait => Asleep::at(
-                &[
-                    #[cfg(target_arch = "x86_64")]
-                    libc::SYS_epoll_wait,
-                    libc::SYS_epoll_pwait,
-                ],
-                on,
-            ),
+            Call::EpollWait => Asleep::at(EPOLL_WAIT, on),
             Call::EpollPwait2 => Asleep::at(&[libc::SYS_epoll_pwait2], on),
-            Call::Poll | Call::PollThenWait => Asleep::at(
-                &[
-                    #[cfg(target_arch = "x86_64")]
-                    libc::SYS_poll,
-                    libc::SYS_ppoll,
-                ],
-                None,
-            ),
-            Call::Select => Asleep::at(
-                &[
-                    #[cfg(target_arch = "x86_64")]
-                    libc::SYS_select,
-                    libc::SYS_pselect6,
-                ],
-                on.map(|fd| fd + 1),
-            ),
+            Call::Poll | Call::PollThenWait => Asleep::at(POLL, None),
+            Call::Select => Asleep::at(SELECT, on.map(|fd| fd + 1)),
             Call::Accept => Asleep::at(&[libc::SYS_accept4], on),
             Call::Locked(_) => {
                 let lock = self.lock.as_ref().and_then(|lock| lock.open().ok());
@@ -245,10 +219,6 @@ impl Table {
         };
         place.or(Asleep::at(&[libc::SYS_futex], None))
     }
-}
-
-fn errno(e: io::Error) -> Errno {
-    Errno::from_raw(e.raw_os_error().unwrap_or(0))
 }
 
 fn bits(flags: Flags) -> u32 {

@@ -15,6 +15,7 @@ mod parse;
 mod wanted;
 mod words;
 
+use super::settings::Lock;
 pub use wanted::Wanted;
 pub use words::STATEMENTS;
 
@@ -73,16 +74,7 @@ pub enum Call {
     Select,
     Accept,
     /// accept inside a lock that all workers of the script share.
-    Locked(Around),
-}
-
-/// What is taken around an accept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Around {
-    Futex,
-    Semaphore,
-    Flock,
-    Fcntl,
+    Locked(Lock),
 }
 
 /// One wait.

@@ -1,6 +1,6 @@
 //! The words of a script and what stands for numbers and times in it.
 
-use super::{Around, Call, Flags, Kind};
+use super::{Call, Flags, Kind, Lock};
 use crate::experiment::keys::did_you_mean;
 
 /// Every statement, and what it does; `herd list --statements`.
@@ -83,10 +83,10 @@ pub(super) fn call(word: &str) -> Result<Call, String> {
         ("poll+epoll_wait", Call::PollThenWait),
         ("select", Call::Select),
         ("accept", Call::Accept),
-        ("futex+accept", Call::Locked(Around::Futex)),
-        ("sem+accept", Call::Locked(Around::Semaphore)),
-        ("flock+accept", Call::Locked(Around::Flock)),
-        ("fcntl+accept", Call::Locked(Around::Fcntl)),
+        ("futex+accept", Call::Locked(Lock::Futex)),
+        ("sem+accept", Call::Locked(Lock::Sem)),
+        ("flock+accept", Call::Locked(Lock::Flock)),
+        ("fcntl+accept", Call::Locked(Lock::Fcntl)),
     ];
     let found = KNOWN.iter().find(|(name, _)| *name == word).map(|(_, call)| *call);
     found.ok_or_else(|| format!("unknown call {word:?}{}", did_you_mean(word, KNOWN.iter().map(|(name, _)| *name))))

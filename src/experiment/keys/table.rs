@@ -1,173 +1,7 @@
-//! The one table of setting names: how each is spelled, what it means, how it
-//! is set. Experiment files, `--set`, overrides and the documentation all go
-//! through it, so a setting cannot exist in one of them only.
+//! Every setting: its name, its values, what it means, how it is set.
 
-use super::script::Script;
-use super::settings::*;
-use toml::Value;
-
-/// Why a setting was refused; the caller knows the file and line.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub enum KeyError {
-    #[error("unknown setting {name:?}{}", did_you_mean(.name, KEYS.iter().map(|k| k.name)))]
-    Unknown { name: String },
-    #[error("{key} must be {wanted}, not {found}{near}")]
-    Type { key: String, wanted: String, found: String, near: String },
-    #[error("{0}")]
-    Other(String),
-}
-
-/// Why a setter refused a value.
-enum Mistake {
-    /// What it wanted, and the hint at a name that is near.
-    Wanted(String, String),
-    /// A whole message.
-    Other(String),
-}
-
-impl From<&str> for Mistake {
-    fn from(wanted: &str) -> Self {
-        Mistake::Wanted(wanted.into(), String::new())
-    }
-}
-
-impl From<String> for Mistake {
-    fn from(wanted: String) -> Self {
-        Mistake::Wanted(wanted, String::new())
-    }
-}
-
-/// One setting.
-pub struct Key {
-    pub name: &'static str,
-    pub values: &'static str,
-    pub about: &'static str,
-    /// May differ from worker to worker.
-    pub per_worker: bool,
-    set: fn(&mut Settings, &Value) -> Result<(), Mistake>,
-}
-
-/// `; did you mean "x"?`, or nothing when no name is near.
-pub fn did_you_mean<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
-    known
-        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
-        .min()
-        .filter(|(distance, _)| *distance <= 2.max(name.len() / 3))
-        .map(|(_, candidate)| format!("; did you mean {candidate:?}?"))
-        .unwrap_or_default()
-}
-
-/// Sets `name` to `value`.
-pub fn set(settings: &mut Settings, name: &str, value: &Value) -> Result<(), KeyError> {
-    let key = find(name).ok_or_else(|| KeyError::Unknown { name: name.into() })?;
-    (key.set)(settings, value).map_err(|mistake| match mistake {
-        Mistake::Wanted(wanted, near) => KeyError::Type { key: name.into(), wanted, found: shown(value), near },
-        Mistake::Other(message) => KeyError::Other(message),
-    })
-}
-
-/// The setting of that name.
-pub fn find(name: &str) -> Option<&'static Key> {
-    KEYS.iter().find(|key| key.name == name)
-}
-
-/// A value as a person would write it in a message.
-pub fn shown(value: &Value) -> String {
-    match value {
-        Value::String(text) => format!("{text:?}"),
-        other => other.to_string(),
-    }
-}
-
-fn text(value: &Value) -> Result<String, Mistake> {
-    value.as_str().map(str::to_owned).ok_or("a string".into())
-}
-
-fn flag(value: &Value) -> Result<bool, Mistake> {
-    value.as_bool().ok_or("true or false".into())
-}
-
-fn number(value: &Value, min: u64, max: u64) -> Result<u64, Mistake> {
-    let wanted = || Mistake::from(format!("a whole number from {min} to {max}"));
-    let number = value.as_integer().ok_or_else(wanted)?;
-    u64::try_from(number).ok().filter(|n| (min..=max).contains(n)).ok_or_else(wanted)
-}
-
-/// Reads an enum by its serde name, and lists the names when it is none of them.
-fn one_of<T: serde::de::DeserializeOwned>(value: &Value, names: &[&str]) -> Result<T, Mistake> {
-    let known = value.as_str().filter(|text| names.contains(text));
-    known.and_then(|_| value.clone().try_into().ok()).ok_or_else(|| {
-        let near = value.as_str().map(|text| did_you_mean(text, names.iter().copied())).unwrap_or_default();
-        Mistake::Wanted(format!("one of {}", names.join(", ")), near)
-    })
-}
-
-fn named(value: &Value, what: &str, names: &[&str]) -> Result<String, Mistake> {
-    let text = text(value)?;
-    if names.contains(&text.as_str()) {
-        return Ok(text);
-    }
-    let near = match did_you_mean(&text, names.iter().copied()) {
-        near if near.is_empty() => format!("; known are {}", names.join(", ")),
-        near => near,
-    };
-    Err(Mistake::Other(format!("unknown {what} {text:?}{near}")))
-}
-
-fn placement(value: &Value) -> Result<PlacementKind, Mistake> {
-    value.as_str().unwrap_or_default().parse().map_err(|wanted: String| Mistake::from(wanted))
-}
-
-fn interest(value: &Value) -> Result<Vec<String>, Mistake> {
-    let wanted = || Mistake::from("a list of out, rdhup, pri");
-    let list = value.as_array().ok_or_else(wanted)?;
-    list.iter()
-        .map(|item| match item.as_str() {
-            Some(bit @ ("out" | "rdhup" | "pri")) => Ok(bit.to_owned()),
-            _ => Err(wanted()),
-        })
-        .collect()
-}
-
-/// The number of workers is that of the script.
-fn script(settings: &mut Settings, value: &Value) -> Result<(), Mistake> {
-    let wanted = "a list of statements such as [\"epoll e0\", \"wait e0 -> 0\"]";
-    let list = value.as_array().filter(|list| !list.is_empty()).ok_or(wanted)?;
-    let lines: Vec<String> =
-        list.iter().map(|line| line.as_str().map(str::to_owned)).collect::<Option<_>>().ok_or(wanted)?;
-    let script = Script::parse(&lines)
-        .map_err(|mistake| Mistake::Other(format!("script, {:?}: {}", lines[mistake.at], mistake.message)))?;
-    settings.workers = script.workers.len() as u32;
-    settings.script = lines;
-    Ok(())
-}
-
-fn overrides(value: &Value) -> Result<Vec<Override>, Mistake> {
-    let wanted = "a list of tables such as { workers = [0, 1], exclusive = false }";
-    let list = value.as_array().ok_or(wanted)?;
-    list.iter()
-        .map(|entry| {
-            let table = entry.as_table().ok_or(wanted)?;
-            let workers = table
-                .get("workers")
-                .and_then(Value::as_array)
-                .ok_or("a table with workers = [numbers]")?
-                .iter()
-                .map(|n| number(n, 0, 99_999).map(|n| n as u32))
-                .collect::<Result<Vec<_>, _>>()?;
-            let mut set_values = std::collections::BTreeMap::new();
-            let mut scratch = Settings::default();
-            for (name, value) in table.iter().filter(|(name, _)| *name != "workers") {
-                if find(name).is_some_and(|key| !key.per_worker) {
-                    return Err(Mistake::Other(format!("override: {name} holds for the whole cell")));
-                }
-                set(&mut scratch, name, value).map_err(|e| Mistake::Other(format!("override: {e}")))?;
-                set_values.insert(name.clone(), value.clone());
-            }
-            Ok(Override { workers, set: set_values })
-        })
-        .collect()
-}
+use super::super::settings::PlacementKind;
+use super::{Key, flag, interest, named, number, one_of, overrides, placement, real, script, text};
 
 macro_rules! key {
     ($name:literal, $values:literal, $about:literal, $set:expr) => {
@@ -224,7 +58,7 @@ pub const KEYS: &[Key] = &[
     key!("affinity", "none | spread | one", "which CPUs the workers may use", |s, v| {
         one_of(v, &["none", "spread", "one"]).map(|x| s.affinity = x)
     }),
-    key!("load", "sequential | burst", "how events arrive", |s, v| {
+    key!("load", "sequential | burst | paced | closed", "how events arrive", |s, v| {
         named(v, "load", &crate::load::names()).map(|x| s.load = x)
     }),
     key!("burst", "1..10000", "events fired back to back before the next barrier", |s, v| {
@@ -235,6 +69,43 @@ pub const KEYS: &[Key] = &[
     }),
     key!("events", "1..100000000", "how many events are fired", |s, v| {
         number(v, 1, 100_000_000).map(|x| s.events = x)
+    }),
+    key!("rate", "events a second, above 0", "of a paced load", |s, v| {
+        s.traffic.rate = real(v, 0.001, 10_000_000.0)?;
+        s.load = "paced".into();
+        Ok(())
+    }),
+    key!("arrivals", "constant | poisson", "how the events of a paced load follow each other", |s, v| {
+        one_of(v, &["constant", "poisson"]).map(|x| s.traffic.arrivals = x)
+    }),
+    key!("clients", "1..100000", "of a closed load: each has one event at a time", |s, v| {
+        s.traffic.clients = number(v, 1, 100_000)?;
+        s.load = "closed".into();
+        Ok(())
+    }),
+    key!("duration_ms", "0..3000000", "a timed load ends after so long, not after `events`; 0: by events", |s, v| {
+        number(v, 0, 3_000_000).map(|x| s.traffic.duration_ms = x)
+    }),
+    key!("warmup", "0..100000000", "events before the measured ones, not counted", |s, v| {
+        number(v, 0, 100_000_000).map(|x| s.traffic.warmup = x)
+    }),
+    key!("connections", "0..100000", "connections opened first, which stay; events are messages on them", |s, v| {
+        number(v, 0, 100_000).map(|x| s.traffic.connections = x)
+    }),
+    key!("hot", "0..100000", "the first so many connections get hot_share of the messages", |s, v| {
+        number(v, 0, 100_000).map(|x| s.traffic.hot = x)
+    }),
+    key!("hot_share", "0..1", "part of the messages that the hot connections get", |s, v| {
+        real(v, 0.0, 1.0).map(|x| s.traffic.hot_share = x)
+    }),
+    key!("flows", "0..10000", "so many client addresses in turn; 0: another for every event", |s, v| {
+        number(v, 0, 10_000).map(|x| s.traffic.flows = x)
+    }),
+    key!("patience_ms", "0..600000", "how long a client waits for its answer; 0: limit_ms", |s, v| {
+        number(v, 0, 600_000).map(|x| s.traffic.patience_ms = x)
+    }),
+    key!("late_us", "0..600000000", "clients served later than this are counted as late; 0: none", |s, v| {
+        number(v, 0, 600_000_000).map(|x| s.traffic.late_us = x)
     }),
     key!("stranded", "fail | count", "events left while everybody sleeps: a lost wakeup, or the point", |s, v| {
         one_of(v, &["fail", "count"]).map(|x| s.stranded = x)
@@ -322,6 +193,20 @@ pub const KEYS: &[Key] = &[
     }),
     key!("after_claim_us", "0..10000000", "busy time after a claim", per worker, |s, v| {
         number(v, 0, 10_000_000).map(|x| s.worker.after_claim_us = x)
+    }),
+    key!("work", "constant | exponential", "how the busy time after a claim is distributed", per worker, |s, v| {
+        one_of(v, &["constant", "exponential"]).map(|x| s.worker.work = x)
+    }),
+    key!("reply", "bool", "answer the client after each claim, when the busy time is over", |s, v| {
+        flag(v).map(|x| s.worker.reply = x)
+    }),
+    key!("stall_us", "0..60000000", "busy once for so long, at claim number stall_at", per worker, |s, v| {
+        s.worker.stall_us = number(v, 0, 60_000_000)?;
+        s.worker.stall_at = s.worker.stall_at.max(1);
+        Ok(())
+    }),
+    key!("stall_at", "1..100000000", "the claim at which a worker stalls, counted from 1", per worker, |s, v| {
+        number(v, 1, 100_000_000).map(|x| s.worker.stall_at = x)
     }),
     key!("busy", "spin | sleep", "busy on the CPU, or asleep (that switch is subtracted)", per worker, |s, v| {
         one_of(v, &["spin", "sleep"]).map(|x| s.worker.busy = x)

@@ -1,0 +1,159 @@
+//! What the coordinator collects while a cell runs: counts of rounds, who claimed
+//! what, and how long it took.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use hdrhistogram::Histogram;
+
+use super::ledger::{Ledger, Record};
+use crate::observation::{End, Latency, Observation, Round, Timeline};
+
+/// Winners beyond this many are not listed; the per-worker claims still hold all.
+const WINNERS: usize = 20_000;
+
+/// The events that nobody has claimed yet: when each was fired, or was to be.
+#[derive(Default)]
+pub(super) struct Open {
+    tagged: HashMap<u32, VecDeque<u64>>,
+    /// Objects that cannot tag hand out in the order of arrival.
+    queue: VecDeque<u64>,
+}
+
+impl Open {
+    pub(super) fn add(&mut self, tag: u32, at: u64) {
+        match tag {
+            0 => self.queue.push_back(at),
+            _ => self.tagged.entry(tag).or_default().push_back(at),
+        }
+    }
+
+    /// Forgets one with that tag, which was claimed or never will be; says when it was fired.
+    pub(super) fn close(&mut self, tag: u32) -> Option<u64> {
+        if tag == 0 {
+            return self.queue.pop_front();
+        }
+        let same = self.tagged.get_mut(&tag)?;
+        let at = same.pop_front();
+        if same.is_empty() {
+            self.tagged.remove(&tag);
+        }
+        at
+    }
+}
+
+/// Collects while the rounds go by.
+pub(super) struct Tally {
+    wakeups_per_round: BTreeMap<u64, u64>,
+    returns_per_round: BTreeMap<u64, u64>,
+    rounds: Vec<Round>,
+    winners: Vec<u32>,
+    latency: Histogram<u64>,
+    /// The same for the middle third of the events and for the last.
+    late: [Histogram<u64>; 2],
+    /// Records already read, per worker.
+    seen: Vec<u64>,
+    pub(super) open: Open,
+    /// From the event to the return that claimed it.
+    returned: Histogram<u64>,
+    pub(super) quiet_ns: u64,
+    pub(super) dsleeps: Option<u64>,
+    pub(super) timeline: Option<Timeline>,
+}
+
+/// From 1 ns to 1000 s with three digits.
+pub(super) fn histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, 1_000_000_000_000, 3).expect("constant bounds")
+}
+
+impl Tally {
+    pub(super) fn new(workers: u32) -> Tally {
+        Tally {
+            wakeups_per_round: BTreeMap::new(),
+            returns_per_round: BTreeMap::new(),
+            rounds: Vec::new(),
+            winners: Vec::new(),
+            latency: histogram(),
+            late: [histogram(), histogram()],
+            seen: vec![0; workers as usize],
+            open: Open::default(),
+            returned: histogram(),
+            quiet_ns: 0,
+            dsleeps: Some(0),
+            timeline: None,
+        }
+    }
+
+    pub(super) fn winners_total(&self) -> u64 {
+        self.seen.iter().sum()
+    }
+
+    /// Forgets all but how far the records were read: what comes now counts.
+    pub(super) fn restart(&mut self) {
+        let seen = std::mem::take(&mut self.seen);
+        *self = Tally { seen, ..Tally::new(0) };
+    }
+
+    /// Reads the new records of all workers, in the order of their claims; they
+    /// belong to that third of the events, counted from 0. Returns their tags.
+    pub(super) fn read(&mut self, ledger: &Ledger, third: usize) -> Result<Vec<u32>, End> {
+        let mut fresh: Vec<(Record, u32)> = Vec::new();
+        for (worker, slot) in ledger.slots().enumerate() {
+            let records = slot.records(&mut self.seen[worker]).map_err(|lost| End::Invalid {
+                reason: format!("worker {worker} overwrote {lost} records; the ring is too small"),
+                again: true,
+            })?;
+            fresh.extend(records.into_iter().map(|record| (record, worker as u32)));
+        }
+        fresh.sort_by_key(|(record, _)| record.t_claim_ns);
+        for (record, worker) in &fresh {
+            if let Some(fired_at) = self.open.close(record.tag) {
+                let latency = record.t_claim_ns.saturating_sub(fired_at).max(1);
+                self.latency.saturating_record(latency);
+                self.returned.saturating_record(record.t_return_ns.saturating_sub(fired_at).max(1));
+                if let Some(late) = third.checked_sub(1) {
+                    self.late[late.min(1)].saturating_record(latency);
+                }
+            }
+            if self.winners.len() < WINNERS {
+                self.winners.push(*worker);
+            }
+        }
+        Ok(fresh.into_iter().map(|(record, _)| record.tag).collect())
+    }
+
+    pub(super) fn round(&mut self, wakeups: u64, returns: u64, claims: u64, trace: bool) {
+        *self.wakeups_per_round.entry(wakeups).or_default() += 1;
+        *self.returns_per_round.entry(returns).or_default() += 1;
+        if trace {
+            self.rounds.push(Round { wakeups, returns, claims });
+        }
+    }
+
+    pub(super) fn into_observation(self, found: &mut Observation) {
+        found.claim_latency = latency_of(&self.latency);
+        found.return_latency = latency_of(&self.returned);
+        found.late_p99 = self.late.map(|third| third.value_at_quantile(0.99));
+        found.wakeups_per_round = self.wakeups_per_round;
+        found.returns_per_round = self.returns_per_round;
+        found.rounds = self.rounds;
+        found.winners = self.winners;
+        found.quiet_ns = self.quiet_ns;
+        found.dsleeps = self.dsleeps;
+        found.timeline = self.timeline;
+    }
+}
+
+/// The figures of a distribution.
+pub(super) fn latency_of(histogram: &Histogram<u64>) -> Latency {
+    let at = |quantile| histogram.value_at_quantile(quantile);
+    Latency {
+        samples: histogram.len(),
+        min: histogram.min(),
+        p50: at(0.5),
+        p90: at(0.9),
+        p99: at(0.99),
+        p999: at(0.999),
+        p9999: at(0.9999),
+        max: histogram.max(),
+    }
+}

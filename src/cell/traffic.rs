@@ -1,0 +1,365 @@
+//! Clients by the clock or in a loop: begins connections or sends messages, and
+//! hears what becomes of them. Never waits for one client, sleeps when there is
+//! nothing to do, and knows of workers only what they answer and claim.
+//!
+//! Latencies count from the intended start of an event, so that neither a slow
+//! server nor a slow generator is flattered ("coordinated omission").
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use nix::errno::Errno;
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::socket::{MsgFlags, recv};
+use nix::sys::time::TimeValLike;
+use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
+
+use super::contract::{Injector, SetupError};
+use super::drops::Drops;
+use super::pacer::Pacer;
+use super::tally::{Tally, histogram, latency_of};
+use super::worker::now_ns;
+use crate::experiment::Settings;
+use crate::load::Pace;
+use crate::observation::{Clients, End, Traffic as Seen};
+
+/// Claims are read at least so often: the ring of a worker is finite.
+const READ_NS: u64 = 2_000_000;
+/// A shorter time than this is not worth a timer.
+const SHORT_NS: u64 = 20_000;
+/// Events begun before anybody is heard again.
+const AT_ONCE: u32 = 32;
+/// Turns between two looks for dead workers.
+const TURNS: u32 = 256;
+/// What the timer and the ends of connections that stay are called in the instance;
+/// clients begin after them.
+const TIMER: u64 = u64::MAX;
+const STAYS: u64 = 1 << 40;
+
+/// One client that has not come to its end.
+struct Client {
+    end: OwnedFd,
+    tag: u32,
+    intended: u64,
+    /// Tells it from others that had its place.
+    serial: u64,
+}
+
+/// The clients of one timed round.
+pub(super) struct Traffic {
+    pacer: Pacer,
+    replies: bool,
+    patience_ns: u64,
+    late_ns: u64,
+    instance: Epoll,
+    timer: TimerFd,
+    /// By place; a free place is `None`.
+    clients: Vec<Option<Client>>,
+    free: Vec<usize>,
+    /// Where nobody answers: whose place it is that has the tag.
+    places: HashMap<u32, VecDeque<usize>>,
+    /// Messages on connections that stay, by number, and when they were to be sent.
+    messages: HashMap<u32, u64>,
+    ends: Vec<i32>,
+    /// When each client gives up, its place and serial; a message has no place.
+    deadlines: VecDeque<(u64, Option<usize>, u64)>,
+    turns: u32,
+    /// No descriptor is left: wait for a client to end.
+    starved: bool,
+    seen: Clients,
+    reply: Histogram<u64>,
+    lag: Histogram<u64>,
+    cpu_before: u64,
+    drops: Drops,
+}
+
+impl Traffic {
+    /// `events` in all, or as many as there are in `duration_ms` where that is not 0.
+    pub fn new(settings: &Settings, pace: Pace, events: u64, duration_ms: u64) -> io::Result<Traffic> {
+        let instance = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK)?;
+        instance.add(&timer, EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLET, TIMER))?;
+        Ok(Traffic {
+            pacer: Pacer::new(pace, events, duration_ms),
+            replies: settings.worker.reply,
+            patience_ns: settings.patience_ms() * 1_000_000,
+            late_ns: settings.traffic.late_us * 1000,
+            instance,
+            timer,
+            clients: Vec::new(),
+            free: Vec::new(),
+            places: HashMap::new(),
+            messages: HashMap::new(),
+            ends: Vec::new(),
+            deadlines: VecDeque::new(),
+            turns: 0,
+            starved: false,
+            seen: Clients::default(),
+            reply: histogram(),
+            lag: histogram(),
+            cpu_before: cpu_ns(),
+            drops: Drops::read(),
+        })
+    }
+
+    /// Answers come on these, too.
+    pub fn hear(&mut self, ends: &[OwnedFd]) -> io::Result<()> {
+        for (number, end) in (0..).zip(ends) {
+            self.instance.add(end, EpollEvent::new(EpollFlags::EPOLLIN, STAYS + number))?;
+            self.ends.push(end.as_raw_fd());
+        }
+        Ok(())
+    }
+
+    /// When which events are made.
+    pub fn pacer(&self) -> &Pacer {
+        &self.pacer
+    }
+
+    /// Whether it is time to see that nobody died.
+    pub fn should_check(&self) -> bool {
+        self.turns.is_multiple_of(TURNS)
+    }
+
+    /// Makes what is due and hears what there is; sleeps if that is nothing.
+    /// `false` when all events were made and every client has come to its end.
+    pub fn turn(&mut self, injector: &mut dyn Injector, tally: &mut Tally) -> Result<bool, End> {
+        self.turns = self.turns.wrapping_add(1);
+        let mut now = now_ns();
+        for _ in 0..AT_ONCE {
+            let Some(intended) = self.due(now) else {
+                break;
+            };
+            self.make(injector, tally, intended)?;
+            now = now_ns();
+        }
+        self.give_up(now, tally);
+        if self.pacer.is_over(now, self.open()) && self.open() == 0 {
+            return Ok(false);
+        }
+        self.listen(now, tally).map_err(|errno| invalid(format!("cannot hear the clients: {errno}")))?;
+        Ok(true)
+    }
+
+    /// Clients and messages that have not come to their end.
+    fn open(&self) -> u64 {
+        (self.clients.len() - self.free.len() + self.messages.len()) as u64
+    }
+
+    /// The intended start of the next event, if it is there.
+    fn due(&self, now: u64) -> Option<u64> {
+        if self.starved { None } else { self.pacer.due(now, self.open()) }
+    }
+
+    fn make(&mut self, injector: &mut dyn Injector, tally: &mut Tally, intended: u64) -> Result<(), End> {
+        let now = now_ns();
+        let deadline = now + self.patience_ns;
+        let begun = if self.ends.is_empty() { injector.begin() } else { Ok(None) };
+        let made = begun.and_then(|begun| match begun {
+            Some(begun) => self.client(begun.end, begun.tag, intended, deadline).map(|()| begun.tag),
+            None => injector.fire().inspect(|tag| {
+                if self.replies {
+                    self.messages.insert(*tag, intended);
+                    self.deadlines.push_back((deadline, None, u64::from(*tag)));
+                }
+            }),
+        });
+        match made {
+            Ok(tag) => tally.open.add(tag, intended),
+            Err(SetupError { errno: Errno::EMFILE | Errno::ENFILE, .. }) if self.open() > 0 => {
+                self.starved = true;
+                return Ok(());
+            }
+            Err(SetupError { errno: Errno::ECONNREFUSED | Errno::EAGAIN, .. }) => self.seen.refused += 1,
+            Err(SetupError { errno: Errno::ECONNRESET | Errno::EPIPE, .. }) => self.seen.reset += 1,
+            Err(e @ SetupError { errno: Errno::EMFILE | Errno::ENFILE, .. }) => {
+                return Err(invalid(format!("event {}: {e}; raise `ulimit -Hn`", self.pacer.fired())));
+            }
+            Err(_) => self.seen.failed += 1,
+        }
+        self.lag.saturating_record(now.saturating_sub(intended).max(1));
+        self.pacer.made();
+        Ok(())
+    }
+
+    fn client(&mut self, end: OwnedFd, tag: u32, intended: u64, deadline: u64) -> Result<(), SetupError> {
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.clients.push(None);
+            self.clients.len() - 1
+        });
+        let event = EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLRDHUP, place as u64);
+        if let Err(errno) = self.instance.add(&end, event) {
+            self.free.push(place);
+            return Err(SetupError { call: super::contract::Call::EpollAdd, errno });
+        }
+        if !self.replies {
+            self.places.entry(tag).or_default().push_back(place);
+        }
+        let serial = self.pacer.fired();
+        self.clients[place] = Some(Client { end, tag, intended, serial });
+        self.deadlines.push_back((deadline, Some(place), serial));
+        Ok(())
+    }
+
+    /// Where nobody answers, a client is served when it was claimed.
+    pub fn claimed(&mut self, tags: &[u32]) {
+        if self.replies || self.places.is_empty() {
+            return;
+        }
+        let now = now_ns();
+        for tag in tags {
+            let place = self.places.get_mut(tag).and_then(VecDeque::pop_front);
+            if let Some(client) = place.and_then(|place| self.clients[place].take().inspect(|_| self.free.push(place)))
+            {
+                self.served(client.intended, now);
+            }
+        }
+        self.starved = false;
+    }
+
+    fn served(&mut self, intended: u64, now: u64) {
+        let latency = now.saturating_sub(intended).max(1);
+        self.seen.served += 1;
+        self.seen.late += u64::from(self.late_ns > 0 && latency > self.late_ns);
+        if self.replies {
+            self.reply.saturating_record(latency);
+        }
+    }
+
+    /// Sleeps until somebody is heard or something is due.
+    fn listen(&mut self, now: u64, tally: &mut Tally) -> nix::Result<()> {
+        let mut events = [EpollEvent::empty(); 64];
+        let mut wake = self.deadlines.front().map_or(u64::MAX, |(deadline, ..)| *deadline).min(now + READ_NS);
+        if !self.starved {
+            wake = wake.min(self.pacer.next(now, self.open()));
+        }
+        let left = wake.saturating_sub(now);
+        let timeout = if left < SHORT_NS { EpollTimeout::ZERO } else { EpollTimeout::NONE };
+        if left >= SHORT_NS {
+            let at = nix::sys::time::TimeSpec::from_duration(Duration::from_nanos(wake));
+            self.timer.set(Expiration::OneShot(at), TimerSetTimeFlags::TFD_TIMER_ABSTIME)?;
+        }
+        let count = match self.instance.wait(&mut events, timeout) {
+            Ok(count) => count,
+            Err(Errno::EINTR) => 0,
+            Err(errno) => return Err(errno),
+        };
+        let now = now_ns();
+        for event in &events[..count] {
+            match event.data() {
+                TIMER => {}
+                place if place >= STAYS => self.answers(self.ends[(place - STAYS) as usize], now),
+                place => self.heard(place as usize, now, tally),
+            }
+        }
+        Ok(())
+    }
+
+    /// Something came to a client: its answer, or its end.
+    fn heard(&mut self, place: usize, now: u64, tally: &mut Tally) {
+        let Some(client) = &self.clients[place] else {
+            return;
+        };
+        let mut answer = [0; 8];
+        let heard = recv(client.end.as_raw_fd(), &mut answer, MsgFlags::MSG_DONTWAIT);
+        if heard == Err(Errno::EAGAIN) {
+            return;
+        }
+        let client = self.clients[place].take().expect("looked at above");
+        self.free.push(place);
+        self.starved = false;
+        match heard {
+            Ok(1..) => self.served(client.intended, now),
+            // Where nobody answers, a worker that closes its end has had it.
+            Ok(_) if !self.replies => {
+                self.forget(client.tag, place);
+                return self.served(client.intended, now);
+            }
+            Err(Errno::ECONNREFUSED) => self.seen.refused += 1,
+            Ok(_) | Err(Errno::ECONNRESET | Errno::EPIPE) => self.seen.reset += 1,
+            Err(_) => self.seen.failed += 1,
+        }
+        if !matches!(heard, Ok(1..)) {
+            self.abandon(&client, place, tally);
+        }
+    }
+
+    /// Answers on a connection that stays; each is the number of its message.
+    fn answers(&mut self, end: i32, now: u64) {
+        let mut buffer = [0; 1024];
+        let Ok(length) = recv(end, &mut buffer, MsgFlags::MSG_DONTWAIT) else {
+            return;
+        };
+        // Four bytes that were sent at once come at once on loopback.
+        for answer in buffer[..length].chunks_exact(4) {
+            let number = u32::from_ne_bytes(answer.try_into().expect("chunks of four"));
+            if let Some(intended) = self.messages.remove(&number) {
+                self.served(intended, now);
+            }
+        }
+    }
+
+    /// Ends the clients whose patience is over.
+    fn give_up(&mut self, now: u64, tally: &mut Tally) {
+        while let Some((_, place, serial)) = self.deadlines.front().copied().filter(|(deadline, ..)| *deadline <= now) {
+            self.deadlines.pop_front();
+            match place {
+                None => {
+                    if self.messages.remove(&(serial as u32)).is_some() {
+                        self.seen.timed_out += 1;
+                    }
+                }
+                Some(place) => {
+                    if let Some(client) = self.clients[place].take_if(|client| client.serial == serial) {
+                        self.free.push(place);
+                        self.starved = false;
+                        self.seen.timed_out += 1;
+                        self.abandon(&client, place, tally);
+                    }
+                }
+            }
+        }
+    }
+
+    /// A client that was not served; a claim of it is no longer waited for, and its
+    /// port may soon be another's.
+    fn abandon(&mut self, client: &Client, place: usize, tally: &mut Tally) {
+        self.forget(client.tag, place);
+        if client.tag != 0 {
+            tally.open.close(client.tag);
+        }
+    }
+
+    /// A claim with that tag is not this client's any more.
+    fn forget(&mut self, tag: u32, place: usize) {
+        if let Some(places) = self.places.get_mut(&tag) {
+            places.retain(|other| *other != place);
+        }
+    }
+
+    /// What it came to.
+    pub fn into_seen(self) -> Seen {
+        Seen {
+            clients: self.seen,
+            reply: latency_of(&self.reply),
+            lag: latency_of(&self.lag),
+            busy_ns: now_ns() - self.pacer.started(),
+            generator_cpu_ns: cpu_ns() - self.cpu_before,
+            drops: self.drops.risen(),
+        }
+    }
+}
+
+/// CPU time of this process so far.
+fn cpu_ns() -> u64 {
+    let usage = getrusage(UsageWho::RUSAGE_SELF).expect("getrusage cannot fail for ourselves");
+    (usage.user_time().num_microseconds() + usage.system_time().num_microseconds()) as u64 * 1000
+}
+
+fn invalid(reason: String) -> End {
+    End::Invalid { reason, again: false }
+}

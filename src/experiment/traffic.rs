@@ -1,0 +1,54 @@
+//! Settings of loads that go by the clock or by clients, and of what clients do.
+
+use serde::{Deserialize, Serialize};
+
+use super::special::is_default;
+
+/// How the events of a paced load follow each other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Arrivals {
+    /// At equal distances.
+    #[default]
+    Constant,
+    /// Independently of each other: exponential distances.
+    Poisson,
+}
+
+/// What is left out is 0, and means what the line says of it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Traffic {
+    /// Of a paced load, events a second.
+    #[serde(skip_serializing_if = "is_default")]
+    pub rate: f64,
+    #[serde(skip_serializing_if = "is_default")]
+    pub arrivals: Arrivals,
+    /// Of a closed load.
+    #[serde(skip_serializing_if = "is_default")]
+    pub clients: u64,
+    /// A timed load ends after so long instead of after `events`; 0 is never.
+    #[serde(skip_serializing_if = "is_default")]
+    pub duration_ms: u64,
+    /// Events before the measured ones; all sleep in between.
+    #[serde(skip_serializing_if = "is_default")]
+    pub warmup: u64,
+    /// Connections that are opened first and stay; events are messages on them.
+    #[serde(skip_serializing_if = "is_default")]
+    pub connections: u64,
+    /// The first so many of them get `hot_share` of the messages.
+    #[serde(skip_serializing_if = "is_default")]
+    pub hot: u64,
+    #[serde(skip_serializing_if = "is_default")]
+    pub hot_share: f64,
+    /// So many client addresses in turn, each a flow for the hash of a group; 0 is
+    /// another one for every event.
+    #[serde(skip_serializing_if = "is_default")]
+    pub flows: u64,
+    /// How long a client waits for its answer; 0 is `limit_ms`.
+    #[serde(skip_serializing_if = "is_default")]
+    pub patience_ms: u64,
+    /// A client that is served later than this is counted as late; 0 is none.
+    #[serde(skip_serializing_if = "is_default")]
+    pub late_us: u64,
+}

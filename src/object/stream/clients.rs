@@ -1,0 +1,148 @@
+//! Clients of TCP listeners.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::cell::contract::{Begun, Call, During, Injector, SetupError};
+
+/// A handshake on loopback takes microseconds; a full backlog would take
+/// seconds of SYN retries.
+const CONNECT_LIMIT: Duration = Duration::from_secs(2);
+
+/// The client side: connects to each address in turn.
+pub struct Clients {
+    v6: bool,
+    addresses: Vec<SocketAddr>,
+    next: usize,
+    open: Vec<Socket>,
+    /// The addresses of flows, where there are so many; each is known after its
+    /// first connection.
+    flows: Vec<Option<SocketAddr>>,
+    _reserved: Option<Socket>,
+}
+
+impl Clients {
+    /// `reserved` holds the port as long as the clients live; `flows` is how many
+    /// addresses they have, 0 another one each time.
+    pub fn new(v6: bool, addresses: Vec<SocketAddr>, reserved: Option<Socket>, flows: u64) -> Clients {
+        let flows = vec![None; flows as usize];
+        Clients { v6, addresses, next: 0, open: Vec::new(), flows, _reserved: reserved }
+    }
+
+    fn socket(&mut self, kind: Type) -> io::Result<(Socket, SocketAddr)> {
+        let address = self.addresses[self.next % self.addresses.len()];
+        self.next += 1;
+        let socket = Socket::new(Domain::for_address(address), kind, Some(Protocol::TCP))?;
+        // Zero linger: close sends a reset and leaves no TIME_WAIT.
+        socket.set_linger(Some(Duration::ZERO))?;
+        if !self.flows.is_empty() {
+            let flow = (self.next - 1) % self.flows.len();
+            // A port of the kernel's choice the first time, the same again later.
+            let from = self.flows[flow].unwrap_or_else(|| SocketAddr::new(address.ip(), 0));
+            socket.bind(&from.into())?;
+            self.flows[flow] = socket.local_addr()?.as_socket();
+        }
+        Ok((socket, address))
+    }
+
+    /// A connection, with its tag.
+    pub fn connect(&mut self) -> io::Result<(Socket, u32)> {
+        let (socket, address) = self.socket(Type::STREAM)?;
+        socket.set_write_timeout(Some(CONNECT_LIMIT))?;
+        socket.connect(&address.into())?;
+        let tag = port(&socket)?;
+        Ok((socket, tag))
+    }
+
+    fn table(&self) -> io::Result<String> {
+        std::fs::read_to_string(if self.v6 { "/proc/net/tcp6" } else { "/proc/net/tcp" })
+    }
+
+    /// Bytes that wait in the workers' ends of connections.
+    pub fn unread(&self) -> io::Result<u64> {
+        let text = self.table()?;
+        Ok(self.addresses.iter().map(|a| received(&text, ESTABLISHED, a.port())).sum())
+    }
+}
+
+fn port(socket: &Socket) -> io::Result<u32> {
+    Ok(u32::from(socket.local_addr()?.as_socket().map_or(0, |address| address.port())))
+}
+
+impl Injector for Clients {
+    fn fire(&mut self) -> Result<u32, SetupError> {
+        let (socket, tag) = self.connect().during(Call::Connect)?;
+        self.open.push(socket);
+        Ok(tag)
+    }
+
+    fn begin(&mut self) -> Result<Option<Begun>, SetupError> {
+        let (socket, address) = self.socket(Type::STREAM.nonblocking()).during(Call::Socket)?;
+        match socket.connect(&address.into()) {
+            Err(e) if e.raw_os_error() != Some(Errno::EINPROGRESS as i32) => Err(e).during(Call::Connect)?,
+            _ => {}
+        }
+        let tag = port(&socket).during(Call::Socket)?;
+        Ok(Some(Begun { end: OwnedFd::from(socket), tag }))
+    }
+
+    fn under_way(&mut self, missing: u64) -> io::Result<bool> {
+        // connect() returns on the SYN-ACK; the listener hears of it on the ACK.
+        Ok(self.left()? < missing)
+    }
+
+    fn left(&mut self) -> io::Result<u64> {
+        let text = self.table()?;
+        Ok(self.addresses.iter().map(|a| received(&text, LISTEN, a.port())).sum())
+    }
+
+    fn retire(&mut self, left: bool) {
+        if !left {
+            self.open.clear();
+        }
+    }
+}
+
+/// States as the table has them (include/net/tcp_states.h).
+const ESTABLISHED: &str = "01";
+const LISTEN: &str = "0A";
+
+/// The receive queues of all sockets in `state` on local `port`, added: for a
+/// listener that column of /proc/net/tcp is `sk_ack_backlog`, the connections in its
+/// queue, else bytes (net/ipv4/tcp_ipv4.c, get_tcp4_sock).
+fn received(table: &str, state: &str, port: u16) -> u64 {
+    let of_line = |line: &str| -> Option<u64> {
+        let mut fields = line.split_whitespace().skip(1);
+        let local = fields.next()?;
+        let state_here = fields.nth(1)?;
+        let queues = fields.next()?;
+        let (_, hex_port) = local.rsplit_once(':')?;
+        let ours = state_here == state && u16::from_str_radix(hex_port, 16).ok()? == port;
+        let (_, received) = queues.split_once(':')?;
+        if ours { u64::from_str_radix(received, 16).ok() } else { None }
+    };
+    table.lines().skip(1).filter_map(of_line).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accept_queues_of_one_port_are_added() {
+        let table = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid\n\
+            0: 0100007F:1F90 00000000:0000 0A 00000000:00000003 00:00000000 00000000     0        0 1 1\n\
+            1: 0100007F:1F90 00000000:0000 0A 00000000:00000002 00:00000000 00000000     0        0 2 1\n\
+            2: 0100007F:1F91 00000000:0000 0A 00000000:00000009 00:00000000 00000000     0        0 3 1\n\
+            3: 0100007F:1F90 0100007F:9999 01 00000000:00000007 00:00000000 00000000     0        0 4 1\n";
+        assert_eq!(received(table, LISTEN, 0x1F90), 5);
+        assert_eq!(received(table, LISTEN, 0x1F91), 9);
+        assert_eq!(received(table, LISTEN, 1), 0);
+        assert_eq!(received(table, ESTABLISHED, 0x1F90), 7);
+    }
+}

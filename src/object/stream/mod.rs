@@ -1,0 +1,10 @@
+//! What objects whose events are stream connections have in common: the listener
+//! as a worker holds it, TCP's clients, and connections that stay.
+
+mod clients;
+mod connections;
+mod listener;
+
+pub(super) use clients::Clients;
+pub(super) use connections::Connections;
+pub(super) use listener::Listener;

@@ -1,0 +1,172 @@
+//! Loads that go by the clock or by clients, and connections that stay, on the real
+//! kernel: every client comes to one end, every event is claimed once, and the
+//! wakeups are those of an ordinary cell. Never a time.
+
+use herd::results::{CellResult, Results, Verdict};
+use points::{file, herd};
+
+mod points;
+
+/// The cells of an experiment with these rows.
+#[track_caller]
+fn cells(name: &str, defaults: &str, rows: &[(&str, &str)]) -> Vec<CellResult> {
+    let rows: String = rows.iter().map(|(row, text)| format!("[[wait]]\nname = {row:?}\n{text}\n")).collect();
+    let path = file(name, &format!("title = \"t\"\n[defaults]\n{defaults}\n{rows}"));
+    let said = herd(&["run", &path, "--format", "json", "--quiet"]);
+    let results = Results::parse("stdout", &said.out).unwrap_or_else(|e| panic!("{e}\n{said:#?}"));
+    assert!(!results.cells.is_empty(), "{said:#?}");
+    for cell in &results.cells {
+        let skipped = cell.verdict == Verdict::Skip && !cell.reason.is_empty();
+        assert!(cell.verdict == Verdict::Pass || skipped, "{}: {}", cell.id, cell.reason);
+        if skipped {
+            points::skipped(&cell.id, &cell.reason);
+        }
+    }
+    results.cells.into_iter().filter(|cell| cell.verdict == Verdict::Pass).collect()
+}
+
+#[track_caller]
+fn metric(cell: &CellResult, name: &str) -> f64 {
+    cell.metrics.get(name).copied().flatten().unwrap_or_else(|| panic!("{} has no {name}", cell.id))
+}
+
+/// Every way to wait that can answer.
+const ANSWERING: &[(&str, &str)] = &[
+    ("block", "kind = \"block\""),
+    ("poll", "kind = \"poll\""),
+    ("select", "kind = \"select\""),
+    ("epoll", "kind = \"epoll\""),
+    ("drain", "kind = \"epoll\"\naccept = \"drain\""),
+    ("exclusive", "kind = \"epoll\"\nexclusive = true\nneeds = \"epoll_exclusive\""),
+    ("shared", "kind = \"epoll\"\ninstance = \"shared\"\nplacement = \"threads\""),
+    ("own", "kind = \"epoll\"\nsharing = \"own\""),
+    ("unix", "kind = \"epoll\"\nobject = \"unix\""),
+    ("lock", "kind = \"accept-lock\""),
+    ("ring", "kind = \"uring\""),
+    ("ring, all", "kind = \"uring-multishot\""),
+];
+
+#[test]
+fn every_client_of_a_closed_loop_is_answered() {
+    for cell in cells("closed", "workers = 4\nevents = 211\nclients = 7\nreply = true", ANSWERING) {
+        assert_eq!((metric(&cell, "served"), metric(&cell, "claims")), (211.0, 211.0), "{}", cell.id);
+        assert_eq!(cell.observation.unwrap().traffic.unwrap().reply.samples, 211, "{}", cell.id);
+    }
+}
+
+#[test]
+fn every_client_of_a_rate_is_answered() {
+    let defaults = "workers = 4\nevents = 211\nrate = 2000\narrivals = \"poisson\"\nreply = true\nlimit_ms = 20000";
+    for cell in cells("paced", defaults, ANSWERING) {
+        assert_eq!((metric(&cell, "served"), metric(&cell, "claims")), (211.0, 211.0), "{}", cell.id);
+    }
+}
+
+#[test]
+fn where_nobody_answers_the_claim_is_the_end() {
+    let rows = [
+        ("tcp", ""),
+        ("unix", "object = \"unix\""),
+        ("pipe", "object = \"pipe\""),
+        ("eventfd", "object = \"eventfd\""),
+        ("udp", "object = \"udp\""),
+    ];
+    let defaults = "workers = 3\nevents = 101\nrate = 2000\nkind = \"epoll\"\nlimit_ms = 20000";
+    for cell in cells("unanswered", defaults, &rows) {
+        assert_eq!(metric(&cell, "claims"), 101.0, "{}", cell.id);
+        let clients = cell.settings.object == "tcp" || cell.settings.object == "unix";
+        assert_eq!(metric(&cell, "served"), if clients { 101.0 } else { 0.0 }, "{}", cell.id);
+    }
+}
+
+#[test]
+fn messages_wake_the_owner_of_their_connection_only() {
+    let rows = [
+        ("sequential", ""),
+        ("burst", "burst = 7"),
+        ("poll", "kind = \"poll\""),
+        ("edge", "trigger = \"edge\""),
+        ("own", "sharing = \"own\""),
+        ("closed", "clients = 5\nreply = true"),
+        ("paced", "rate = 2000\nreply = true\nlimit_ms = 20000"),
+    ];
+    for cell in cells("stay", "workers = 4\nkind = \"epoll\"\nconnections = 23\nevents = 203", &rows) {
+        assert_eq!(metric(&cell, "claims"), 203.0, "{}", cell.id);
+        assert_eq!(cell.workers.iter().map(|worker| worker.held).sum::<u64>(), 23, "{}", cell.id);
+        let busy = cell.workers.iter().filter(|worker| worker.held == 0).map(|worker| worker.wakeups).sum::<u64>();
+        assert_eq!(busy, 0, "{}: workers without a connection woke", cell.id);
+        if ["sequential", "poll", "edge", "own"].contains(&cell.row.as_str()) {
+            assert_eq!(metric(&cell, "wakeups_per_event"), 1.0, "{}", cell.id);
+        }
+    }
+}
+
+#[test]
+fn a_warm_up_is_not_counted() {
+    let rows =
+        [("sequential", "warmup = 40"), ("burst", "burst = 4\nwarmup = 40"), ("closed", "clients = 3\nwarmup = 40")];
+    let defaults = "workers = 3\nevents = 60\nkind = \"epoll\"\nexclusive = true\nreply = true";
+    for cell in cells("warmup", defaults, &rows) {
+        assert_eq!((metric(&cell, "events"), metric(&cell, "claims")), (60.0, 60.0), "{}", cell.id);
+        if cell.row == "sequential" {
+            assert_eq!(metric(&cell, "wakeups"), 60.0);
+            assert_eq!(metric(&cell, "returns_per_event"), 1.0);
+        }
+    }
+}
+
+#[test]
+fn a_load_can_end_by_time() {
+    let found = cells("by-time", "workers = 2\nduration_ms = 50\nclients = 2\nreply = true", &[("accept", "")]);
+    let fired = metric(&found[0], "events");
+    assert!(fired > 0.0 && fired == metric(&found[0], "claims"));
+}
+
+#[test]
+fn clients_that_are_not_served_in_time_are_counted_and_not_lost() {
+    // One worker, stuck for longer than anybody waits; the others come to a full queue.
+    let stuck = "workers = 1\nevents = 12\nrate = 1000\nreply = true\nbacklog = 2\npatience_ms = 50\nlimit_ms = 20000\n\
+                 stall_us = 400000\nbusy = \"sleep\"";
+    for (object, outcome) in [("tcp", "timed_out"), ("unix", "refused")] {
+        let row = format!("object = {object:?}");
+        let found = cells(&format!("stuck-{object}"), stuck, &[("accept", &row)]);
+        let ends = ["served", "refused", "reset", "timed_out", "failed"];
+        let all: f64 = ends.iter().map(|end| metric(&found[0], end)).sum();
+        assert_eq!(all, 12.0, "{object}: each client has one end");
+        assert!(metric(&found[0], outcome) >= 1.0, "{object}: {outcome}");
+    }
+}
+
+#[test]
+fn one_flow_is_one_worker() {
+    let defaults = "workers = 4\nsharing = \"own\"\nkind = \"epoll\"\nevents = 40\nflows = 1";
+    for cell in cells("flows", defaults, &[("tcp", ""), ("udp", "object = \"udp\"")]) {
+        assert_eq!(metric(&cell, "idle_workers"), 3.0, "{}", cell.id);
+    }
+}
+
+#[test]
+fn what_makes_no_sense_is_refused_with_the_way_out() {
+    let refuse = |text: &str, parts: &[&str]| {
+        let path = file("refused-load", &format!("title = \"t\"\n[defaults]\n{text}\n[[wait]]\nname = \"x\"\n"));
+        let said = herd(&["run", &path]);
+        assert_eq!(said.code, Some(2), "{text}: {said:#?}");
+        for part in parts.iter().chain(&["refused-load.toml"]) {
+            assert!(said.err.contains(part), "{text}: no {part:?} in {said:#?}");
+        }
+    };
+    refuse("load = \"paced\"", &["needs a rate", "rate = 1000"]);
+    refuse("load = \"closed\"\nreply = true", &["needs clients"]);
+    refuse("clients = 4", &["add reply = true"]);
+    refuse("rate = 5\nload = \"sequential\"", &["rate is a setting of paced loads"]);
+    refuse("rate = -1", &["rate must be a number from 0.001"]);
+    refuse("late_us = 5", &["late_us is a setting of paced loads"]);
+    refuse("object = \"pipe\"\nreply = true", &["leave out reply"]);
+    refuse("kind = \"acceptor\"\nreply = true", &["acceptor", "leave out reply"]);
+    refuse("kind = \"block\"\nconnections = 4", &["beside the listener", "poll"]);
+    refuse("kind = \"epoll\"\nobject = \"unix\"\nconnections = 4", &["tcp and tcp6"]);
+    refuse("kind = \"epoll\"\nconnections = 4\nhot = 5\nhot_share = 0.5", &["hot = 5 of 4"]);
+    refuse("object = \"pipe\"\nflows = 3", &["flows are for udp"]);
+    refuse("burst = 4\nevents = 8\nwarmup = 6", &["warmup = 6", "burst = 4"]);
+    refuse("kind = \"epoll\"\nconnections = 100000\nworkers = 2", &["RLIMIT_NOFILE"]);
+}
