@@ -257,7 +257,7 @@ impl<'a> Stage<'a> {
                     return Err(End::Interrupted);
                 }
             }
-            let _ = nix::sched::sched_yield();
+            sys::spin::yield_cpu();
         }
     }
 

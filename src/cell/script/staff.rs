@@ -130,7 +130,7 @@ impl Staff {
                     return Err(End::Invalid { reason, again: true });
                 }
             }
-            let _ = nix::sched::sched_yield();
+            sys::spin::yield_cpu();
         }
         let before: Vec<Sleeps> = watch.sleeps().collect();
         let change = watch.take(&self.ledger).map_err(broken)?;
@@ -279,6 +279,6 @@ fn patience(crew: &Crew, deadline: Instant) -> Result<(), End> {
     if Instant::now() > deadline {
         return Err(invalid(format!("the workers did not start within {START_MS} ms")));
     }
-    let _ = nix::sched::sched_yield();
+    sys::spin::yield_cpu();
     Ok(())
 }
