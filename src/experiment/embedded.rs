@@ -76,6 +76,7 @@ embed![
     "71-one-page-pipe.toml",
     "72-token-pool.toml",
     "73-number-reused.toml",
+    "74-rearmed-eventfd.toml",
     "80-latency.toml",
     "81-cliff.toml",
     "82-steady-fall.toml",
