@@ -15,6 +15,7 @@ pub mod quiet;
 pub mod rounds;
 pub mod script;
 pub mod scripted;
+pub mod softirq;
 pub mod task;
 pub mod worker;
 

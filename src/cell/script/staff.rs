@@ -57,8 +57,8 @@ impl Staff {
         let kit = Kit { settings: &plan.settings, ledger: &ledger, work: &work, cpus: &cpus, coordinator };
         let crew = Crew::start(&kit).map_err(crew_end)?;
         // What wakes workers runs where the main thread runs; see `coordinator`.
-        pin_to(*cpus.last().expect("a process has a CPU"))
-            .map_err(|e| invalid(format!("cannot pin the main thread: {e}")))?;
+        let cpu = *cpus.last().expect("a process has a CPU");
+        pin_to(cpu).map_err(|e| invalid(format!("cannot pin the main thread: {e}")))?;
         let tasks = at_rest(&ledger, &crew)?;
         let members = tasks.iter().map(|t| (t.pid as i32, t.tid as i32)).collect();
         let mut staff = Staff {
@@ -79,7 +79,7 @@ impl Staff {
             let (counter, refused) =
                 Counter::open(plan.count_with.as_deref(), &comm(coordinator), &tasks).map_err(invalid)?;
             staff.refused = refused;
-            let watch = Watch::new(&staff.ledger, tasks, counter, script.has_timers()).map_err(broken)?;
+            let watch = Watch::new(&staff.ledger, tasks, counter, script.has_timers(), cpu).map_err(broken)?;
             staff.switches = watch.switches().map_err(broken)?;
             staff.watch = Some(watch);
         }
