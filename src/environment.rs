@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use crate::analysis::disturbance;
-use crate::results::Environment;
+use crate::results::{Environment, USER_MODE};
 
 /// The environment of this process, now.
 pub fn read() -> Environment {
@@ -108,6 +108,9 @@ fn mitigations() -> BTreeMap<String, String> {
 }
 
 fn virtualisation(cpuinfo: &str) -> String {
+    if value_of(cpuinfo, "vendor_id").as_deref() == Some("User Mode Linux") {
+        return USER_MODE.into();
+    }
     let flags = value_of(cpuinfo, "flags").unwrap_or_default();
     if !flags.split(' ').any(|flag| flag == "hypervisor") {
         return "none seen".into();

@@ -17,10 +17,10 @@ use crate::cli::VmArgs;
 use crate::exit::Exit;
 use crate::experiment::{Cell, Experiment, embedded};
 use crate::report::{self, Style};
-use crate::results::{CellResult, Environment, ExperimentFacts, Results, SCHEMA, Verdict};
+use crate::results::{CellResult, Environment, ExperimentFacts, Results, SCHEMA, USER_MODE, Verdict};
 use crate::runner::{Wish, local::Local};
 use crate::vm::archive;
-use crate::vm::kernel::{self, Kernel};
+use crate::vm::kernel::{self, Kernel, Kind};
 use crate::vm::protocol::GuestPlan;
 use crate::vm::qemu::{Farm, Guest, Options, Outcome};
 
@@ -256,7 +256,10 @@ fn results_of(experiments: &[Experiment], plan: &GuestPlan, kernel: &Kernel, out
     relation::settle(&mut cells);
     let unknown = || Environment { kernel_release: kernel.name.clone(), ..Environment::default() };
     let mut environment = outcome.heard.environment.unwrap_or_else(unknown);
-    environment.virtualisation = format!("QEMU, {}", outcome.accel);
+    environment.virtualisation = match kernel.kind {
+        Kind::Machine => format!("QEMU, {}", outcome.accel),
+        Kind::UserMode => USER_MODE.into(),
+    };
     Results {
         schema: SCHEMA,
         herd: env!("CARGO_PKG_VERSION").into(),
@@ -290,7 +293,7 @@ fn combined(all: &[Results]) -> Results {
     }
     (one.experiments, one.cells) = (Vec::new(), Vec::new());
     for results in all {
-        let kernel = &results.environment.kernel_release;
+        let kernel = results.environment.kernel_name();
         let named = |name: &str| format!("{kernel}/{name}");
         for experiment in &results.experiments {
             one.experiments.push(ExperimentFacts { name: named(&experiment.name), ..experiment.clone() });

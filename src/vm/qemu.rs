@@ -13,8 +13,9 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::console::{Console, Trouble};
-use super::kernel::Kernel;
+use super::kernel::{Kernel, Kind};
 use super::protocol::Listener;
+use super::uml;
 use crate::sys;
 
 /// How long a guest under KVM may take to PID 1 before we try without.
@@ -56,7 +57,7 @@ pub struct Outcome {
     pub failed: Option<String>,
     /// What its kernel complained about, and during which cell.
     pub troubles: Vec<(Option<String>, Trouble)>,
-    /// As QEMU spells it: `kvm`, or `tcg` with how many threads.
+    /// As QEMU spells it: `kvm`, or `tcg` with how many threads; else user-mode-linux.
     pub accel: &'static str,
     /// From the start of QEMU to the first word of PID 1, and to the end.
     pub booted: Option<Duration>,
@@ -87,6 +88,7 @@ impl Guest {
     /// Boots `kernel` with `initrd`.
     pub fn start(kernel: &Kernel, initrd: &File, options: &Options) -> Result<Guest, String> {
         let accel = match options.accel {
+            _ if kernel.kind == Kind::UserMode => uml::ACCEL,
             Accel::Kvm => KVM,
             Accel::Auto if has_kvm() => KVM,
             Accel::Auto | Accel::Tcg => TCG,
@@ -95,25 +97,17 @@ impl Guest {
     }
 
     fn start_with(kernel: &Kernel, initrd: &File, options: &Options, accel: &'static str) -> Result<Guest, String> {
-        let through = |file: &File| format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());
-        let append = format!("console=ttyS0 loglevel=5 panic=-1 mitigations=off rdinit=/init {}", options.append);
-        let mut command = Command::new(&options.qemu);
-        command
-            .args(["-nodefaults", "-nic", "none", "-display", "none", "-no-reboot"])
-            .args(["-accel", accel])
-            .args(["-smp", &options.smp.to_string(), "-m", &options.memory.to_string()])
-            .args(["-kernel", &through(&kernel.image), "-initrd", &through(initrd)])
-            .args(["-append", append.trim()])
-            // The console goes where QEMU's own complaints go.
-            .args(["-serial", "file:/dev/stderr"])
-            .args(["-chardev", "stdio,id=results,signal=off", "-serial", "chardev:results"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        let (mut command, program) = match kernel.kind {
+            Kind::Machine => (emulated(kernel, initrd, options, accel), Some(&options.qemu)),
+            Kind::UserMode => (uml::command(kernel, initrd, options), None),
+        };
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         sys::fork::dies_with_us(&mut command);
-        let child = command.spawn().map_err(|e| match e.kind() {
-            io::ErrorKind::NotFound => missing(&options.qemu),
-            _ => format!("cannot start {}: {e}", options.qemu.display()),
+        sys::fork::leaves_no_core(&mut command);
+        let child = command.spawn().map_err(|e| match (program, e.kind()) {
+            (Some(qemu), io::ErrorKind::NotFound) => missing(qemu),
+            (Some(qemu), _) => format!("cannot start {}: {e}", qemu.display()),
+            (None, _) => uml::cannot_start(&e),
         })?;
         let now = Instant::now();
         Ok(Guest {
@@ -140,7 +134,8 @@ impl Guest {
 
     /// Hears what there is. `Some` when the guest has ended, well or not.
     fn hear(&mut self, limit: Duration) -> Option<Result<(), String>> {
-        let mut over = false;
+        let ended = self.accel == uml::ACCEL && uml::has_ended(&self.child);
+        let (mut over, mut heard) = (false, false);
         let mut chunk = [0; 65_536];
         if let Some(out) = &mut self.child.stdout
             && ready(out.as_fd())
@@ -148,6 +143,7 @@ impl Guest {
             match out.read(&mut chunk) {
                 Ok(0) => over = true,
                 Ok(length) => {
+                    heard = true;
                     self.last_word = Instant::now();
                     if let Err(why) = self.heard.hear(&chunk[..length]) {
                         return Some(Err(why));
@@ -159,6 +155,8 @@ impl Guest {
                 Err(e) => return Some(Err(format!("cannot read from QEMU: {e}"))),
             }
         }
+        // Whatever it said before it ended has been read.
+        over |= ended && !heard;
         if let Some(err) = &mut self.child.stderr
             && ready(err.as_fd())
         {
@@ -174,9 +172,12 @@ impl Guest {
             return Some(Err("the guest's console prints without end".into()));
         }
         if over {
+            if ended {
+                uml::end_helpers(&self.child);
+            }
             let code = self.child.wait().map(|status| status.to_string()).unwrap_or_default();
             let what = if self.booted.is_some() { "the guest ended early" } else { "the kernel did not come to PID 1" };
-            return Some(Err(format!("{what} (QEMU: {code})")));
+            return Some(Err(format!("{what} ({}: {code})", self.program())));
         }
         if self.last_word.elapsed() > limit {
             let what = match (&self.heard.running, self.booted) {
@@ -189,6 +190,11 @@ impl Guest {
         None
     }
 
+    /// What runs the kernel, for messages.
+    fn program(&self) -> &'static str {
+        if self.accel == uml::ACCEL { uml::ACCEL } else { "QEMU" }
+    }
+
     /// Ends QEMU and says what came of it.
     fn finish(mut self, result: Result<(), String>) -> Outcome {
         self.end();
@@ -198,6 +204,7 @@ impl Guest {
                 Some((_, trouble)) => trouble.line.clone(),
                 None => self.console.last_lines(LAST_LINES).join(" | "),
             };
+            let why = self.console.explanation().map_or(why.clone(), |known| format!("{why}: {known}"));
             if last.is_empty() { why } else { format!("{why}; console: {last}") }
         });
         Outcome {
@@ -212,6 +219,9 @@ impl Guest {
 
     fn end(&mut self) {
         let _ = self.child.kill();
+        if self.accel == uml::ACCEL {
+            uml::end_helpers(&self.child);
+        }
         let _ = self.child.wait();
     }
 }
@@ -220,6 +230,27 @@ impl Drop for Guest {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+/// QEMU with the kernel in it.
+fn emulated(kernel: &Kernel, initrd: &File, options: &Options, accel: &str) -> Command {
+    let append = format!("console=ttyS0 loglevel=5 panic=-1 mitigations=off rdinit=/init {}", options.append);
+    let mut command = Command::new(&options.qemu);
+    command
+        .args(["-nodefaults", "-nic", "none", "-display", "none", "-no-reboot"])
+        .args(["-accel", accel])
+        .args(["-smp", &options.smp.to_string(), "-m", &options.memory.to_string()])
+        .args(["-kernel", &through(&kernel.image), "-initrd", &through(initrd)])
+        .args(["-append", append.trim()])
+        // The console goes where QEMU's own complaints go.
+        .args(["-serial", "file:/dev/stderr"])
+        .args(["-chardev", "stdio,id=results,signal=off", "-serial", "chardev:results"]);
+    command
+}
+
+/// The name by which a child opens a file of ours.
+pub fn through(file: &File) -> String {
+    format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd())
 }
 
 fn missing(qemu: &Path) -> String {
