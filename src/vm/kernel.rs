@@ -57,9 +57,7 @@ pub fn open(path: &Path) -> Result<Kernel, String> {
     if magic[..length] == *b"!<arch>\n" {
         image = package::out_of_deb(image).map_err(refused)?;
     } else if magic[..length].starts_with(&[0xed, 0xab, 0xee, 0xdb]) {
-        return Err(refused(
-            "an RPM package; take the kernel out of it: rpm2cpio FILE | cpio -id './lib/modules/*/vmlinuz'".into(),
-        ));
+        image = package::out_of_rpm(image).map_err(refused)?;
     }
     let kind = check(&mut image).map_err(|why| format!("{}: {why}", found.display()))?;
     Ok(Kernel { name: path.display().to_string(), image, kind })
@@ -101,8 +99,8 @@ fn check(image: &mut File) -> Result<Kind, String> {
     }
     let start = String::from_utf8_lossy(&head[..length.min(16)]).escape_debug().to_string();
     Err(format!(
-        "no kernel: it begins with \"{start}\"; name a bzImage, a vmlinux with a PVH note, a linux-image .deb, \
-         user-mode-linux, a kernel build folder, or host"
+        "no kernel: it begins with \"{start}\"; name a bzImage, a vmlinux with a PVH note, a linux-image .deb or \
+         kernel-core .rpm, user-mode-linux, a kernel build folder, or host"
     ))
 }
 
@@ -180,7 +178,7 @@ mod tests {
         check_refused(b"hello, world", "no kernel: it begins with \"hello, world\"");
         check_refused(b"", "no kernel");
         check_refused(b"!<arch>\n", "without data.tar");
-        check_refused(&[0xed, 0xab, 0xee, 0xdb, 3, 0], "an RPM package");
+        check_refused(&[0xed, 0xab, 0xee, 0xdb, 3, 0], "a package cut off in its headers");
         check_refused(&bz_image(1, 1000, 2000), "cut off: 2000 of 17024 bytes");
         check_refused(&bz_image(0, 10, 2000), "32-bit");
         check_refused(&std::fs::read("/proc/self/exe").unwrap(), "without a PVH note");
