@@ -6,7 +6,7 @@ use std::fs;
 
 use crate::analysis::disturbance;
 use crate::cell::softirq::backlog_threads;
-use crate::results::Environment;
+use crate::results::{Environment, USER_MODE};
 use crate::sys::realtime::is_realtime;
 
 /// The environment of this process, now.
@@ -108,6 +108,9 @@ fn mitigations() -> BTreeMap<String, String> {
 }
 
 fn virtualisation(cpuinfo: &str) -> String {
+    if value_of(cpuinfo, "vendor_id").as_deref() == Some("User Mode Linux") {
+        return USER_MODE.into();
+    }
     let flags = value_of(cpuinfo, "flags").unwrap_or_default();
     if !flags.split(' ').any(|flag| flag == "hypervisor") {
         return "none seen".into();

@@ -121,6 +121,9 @@ impl From<&Experiment> for ExperimentFacts {
     }
 }
 
+/// The virtualisation that is no machine, but a kernel run as a program.
+pub const USER_MODE: &str = "user-mode-linux";
+
 /// Where and on what a run was made.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -168,6 +171,13 @@ pub struct ShardFacts {
 }
 
 impl Environment {
+    /// The release, and that it is user-mode-linux where it is: the same release
+    /// on a machine is another kernel.
+    pub fn kernel_name(&self) -> String {
+        let user_mode = if self.virtualisation == USER_MODE { "-uml" } else { "" };
+        format!("{}{user_mode}", self.kernel_release)
+    }
+
     /// What kernel ranges are held against.
     pub fn stable_release(&self) -> &str {
         crate::experiment::kernel::stable_release(&self.kernel_release, &self.kernel_version)

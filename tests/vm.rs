@@ -219,3 +219,39 @@ fn a_question_that_makes_no_sense_is_refused_before_any_build() {
         assert!(said.out.is_empty() && said.err.starts_with("herd: --expect:"), "{said:#?}");
     }
 }
+
+/// A program with the section that tells user-mode-linux, which `source` makes.
+fn user_mode_linux(place: &Place, source: &str) -> Option<String> {
+    let section = "__attribute__((section(\".uml.setup.init\"), used)) static const char setup[] = \"x\";\n";
+    let file = place.write("linux.c", format!("#include <unistd.h>\n#include <stdio.h>\n{section}{source}").as_bytes());
+    let program = place.path("linux");
+    let made = std::process::Command::new("cc").arg("-o").arg(&program).arg(file).status();
+    made.is_ok_and(|status| status.success()).then_some(program)
+}
+
+/// What becomes of a user-mode-linux whose main function is `body`.
+#[track_caller]
+fn check_user_mode(body: &str, message: &str) {
+    let place = Place::new();
+    let Some(linux) = user_mode_linux(&place, &format!("int main(int c, char **v) {{ {body} }}")) else {
+        eprintln!("SKIP check_user_mode: no C compiler here");
+        return;
+    };
+    let init = place.path("init");
+    let said = herd(&["vm", "--quiet", "--init", &init, "--qemu", "/no/qemu", "--limit", "2", "--kernel", &linux]);
+    assert_eq!(said.code, Some(3), "{said:#?}");
+    assert!(said.err.contains(message) && said.err.contains("linux: "), "{message:?} is not in {said:#?}");
+}
+
+#[test]
+fn user_mode_linux_is_run_as_a_program_and_its_end_is_heard() {
+    check_user_mode("return 3;", "did not come to PID 1 (user-mode-linux: exit status: 3)");
+    // What it was told; the console is stderr.
+    check_user_mode("for (int i = 1; i < c; i++) fprintf(stderr, \"%s \", v[i]); return 0;", "con0=null,fd:2");
+    check_user_mode("puts(\"hello\"); return 0;", "garbage on the result port: \"hello\"");
+    check_user_mode("pause(); return 0;", "hangs before PID 1: nothing for 2 s (--limit)");
+    // Helpers of old ones outlive it and hold the pipes.
+    check_user_mode("if (!fork()) pause(); return 4;", "(user-mode-linux: exit status: 4)");
+    let cpu = "fputs(\"userspace - ptrace set fp regs failed, errno = 14\\n\", stderr); return 1;";
+    check_user_mode(cpu, "take a newer one");
+}

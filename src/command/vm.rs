@@ -15,11 +15,12 @@ use crate::cli::VmArgs;
 use crate::exit::Exit;
 use crate::experiment::{Experiment, embedded};
 use crate::report::{self, Style};
-use crate::results::{Environment, Judged, Results, Verdict, numbered};
+use crate::results::{Environment, Judged, Results, USER_MODE, Verdict, numbered};
 use crate::runner::local::Local;
-use crate::vm::kernel::{self, Kernel};
+use crate::vm::farm::Farm;
+use crate::vm::kernel::{self, Kernel, Kind};
 use crate::vm::protocol::GuestPlan;
-use crate::vm::qemu::{Farm, Guest, Options, Outcome};
+use crate::vm::qemu::{Guest, Options, Outcome};
 use crate::vm::{self, archive};
 
 /// The word for the machine we run on.
@@ -220,7 +221,10 @@ fn told(kernel: &Kernel, outcome: &Outcome) -> String {
 fn results_of(experiments: &[Experiment], plan: &GuestPlan, kernel: &Kernel, outcome: Outcome) -> Results {
     let unknown = || Environment { kernel_release: kernel.name.clone(), ..Environment::default() };
     let mut environment = outcome.heard.environment.unwrap_or_else(unknown);
-    environment.virtualisation = format!("QEMU, {}", outcome.accel);
+    environment.virtualisation = match kernel.kind {
+        Kind::Machine => format!("QEMU, {}", outcome.accel),
+        Kind::UserMode => USER_MODE.into(),
+    };
     let mut results = Results::new(environment, experiments);
     let cells = &mut results.cells;
     *cells = outcome.heard.cells;

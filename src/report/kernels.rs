@@ -6,7 +6,7 @@ use crate::results::{CellResult, ExperimentFacts, Results};
 pub fn labels(all: &[Results]) -> Vec<String> {
     let mut labels: Vec<String> = Vec::new();
     for results in all {
-        let release = &results.environment.kernel_release;
+        let release = results.environment.kernel_name();
         let more = (2..).map(|number| format!("{release}-{number}"));
         let mut names = std::iter::once(release.clone()).chain(more);
         labels.push(names.find(|name| !labels.contains(name)).expect("has no end"));

@@ -13,8 +13,9 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::console::{Console, Trouble};
-use super::kernel::Kernel;
+use super::kernel::{Kernel, Kind};
 use super::protocol::Listener;
+use super::uml;
 use crate::sys;
 
 /// How long a guest under KVM may take to PID 1 before we try without.
@@ -67,11 +68,25 @@ pub struct Outcome {
     pub failed: Option<String>,
     /// What its kernel complained about, and during which cell.
     pub troubles: Vec<(Option<String>, Trouble)>,
-    /// As QEMU spells it: `kvm`, or `tcg` with how many threads.
+    /// As QEMU spells it: `kvm`, or `tcg` with how many threads; else user-mode-linux.
     pub accel: &'static str,
     /// From the start of QEMU to the first word of PID 1, and to the end.
     pub booted: Option<Duration>,
     pub took: Duration,
+}
+
+impl Outcome {
+    /// Of a guest that there never was.
+    pub(super) fn unstarted(why: String) -> Outcome {
+        Outcome {
+            heard: Listener::default(),
+            failed: Some(why),
+            troubles: Vec::new(),
+            accel: "none",
+            booted: None,
+            took: Duration::ZERO,
+        }
+    }
 }
 
 /// A running guest.
@@ -102,6 +117,7 @@ impl Guest {
     /// Boots `kernel` with `initrd`.
     pub fn start(kernel: &Kernel, initrd: &File, options: &Options) -> Result<Guest, String> {
         let accel = match options.accel {
+            _ if kernel.kind == Kind::UserMode => uml::ACCEL,
             Accel::Kvm => KVM,
             Accel::Auto if has_kvm() => KVM,
             Accel::Auto | Accel::Tcg => TCG,
@@ -110,25 +126,17 @@ impl Guest {
     }
 
     fn start_with(kernel: &Kernel, initrd: &File, options: &Options, accel: &'static str) -> Result<Guest, String> {
-        let through = |file: &File| format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());
-        let append = format!("console=ttyS0 loglevel=5 panic=-1 mitigations=off rdinit=/init {}", options.append);
-        let mut command = Command::new(&options.qemu);
-        command
-            .args(["-nodefaults", "-nic", "none", "-display", "none", "-no-reboot"])
-            .args(["-accel", accel])
-            .args(["-smp", &options.smp.to_string(), "-m", &options.memory.to_string()])
-            .args(["-kernel", &through(&kernel.image), "-initrd", &through(initrd)])
-            .args(["-append", append.trim()])
-            // The console goes where QEMU's own complaints go.
-            .args(["-serial", "file:/dev/stderr"])
-            .args(["-chardev", "stdio,id=results,signal=off", "-serial", "chardev:results"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        let (mut command, program) = match kernel.kind {
+            Kind::Machine => (emulated(kernel, initrd, options, accel), Some(&options.qemu)),
+            Kind::UserMode => (uml::command(kernel, initrd, options), None),
+        };
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         sys::fork::dies_with_us(&mut command);
-        let child = command.spawn().map_err(|e| match e.kind() {
-            io::ErrorKind::NotFound => missing(&options.qemu),
-            _ => format!("cannot start {}: {e}", options.qemu.display()),
+        sys::fork::leaves_no_core(&mut command);
+        let child = command.spawn().map_err(|e| match (program, e.kind()) {
+            (Some(qemu), io::ErrorKind::NotFound) => missing(qemu),
+            (Some(qemu), _) => format!("cannot start {}: {e}", qemu.display()),
+            (None, _) => uml::cannot_start(&e),
         })?;
         let now = Instant::now();
         Ok(Guest {
@@ -145,6 +153,22 @@ impl Guest {
         })
     }
 
+    /// The same under emulation, whatever there is.
+    pub(super) fn emulate(kernel: &Kernel, initrd: &File, options: &Options) -> Result<Guest, String> {
+        Guest::start_with(kernel, initrd, options, TCG)
+    }
+
+    /// Whether it has KVM and takes far too long to PID 1.
+    pub(super) fn crawls(&self) -> bool {
+        self.accel == KVM && self.booted.is_none() && self.started.elapsed() > KVM_PATIENCE
+    }
+
+    /// Where it may say something.
+    pub(super) fn ports(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        let out = self.child.stdout.as_ref().map(AsFd::as_fd);
+        out.into_iter().chain(self.child.stderr.as_ref().map(AsFd::as_fd))
+    }
+
     /// How many cells it has done, once PID 1 has spoken.
     pub fn done(&self) -> Option<usize> {
         self.booted.map(|_| self.heard.cells.len())
@@ -156,7 +180,7 @@ impl Guest {
     }
 
     /// Hears what there is. `Some` when the guest has ended, well or not.
-    fn hear(&mut self, limit: Duration) -> Option<Result<(), String>> {
+    pub(super) fn hear(&mut self, limit: Duration) -> Option<Result<(), String>> {
         let before = self.heard.running.clone();
         // The console first: what PID 1 said before the kernel printed this is then
         // surely among what it has said by now, and names the cell.
@@ -166,6 +190,11 @@ impl Guest {
         }
         let mut said = Vec::new();
         let taken = take(&mut self.child.stdout, &mut said);
+        // Helpers of user-mode-linux may outlive it with our pipes open: whatever it
+        // said before it ended has been read, so now the pipes may end, too.
+        if self.accel == uml::ACCEL && said.is_empty() && self.closed.is_none() && uml::has_ended(&self.child) {
+            uml::end_helpers(&self.child);
+        }
         let understood = self.heard.hear(&said);
         if !said.is_empty() {
             self.last_word = Instant::now();
@@ -245,11 +274,16 @@ impl Guest {
             Err(e) => e.to_string(),
         };
         let what = if self.booted.is_some() { "the guest ended early" } else { "the kernel did not come to PID 1" };
-        Some(format!("{what} (QEMU: {how}){}", self.too_small()))
+        Some(format!("{what} ({}: {how}){}", self.program(), self.too_small()))
+    }
+
+    /// What runs the kernel, for messages.
+    fn program(&self) -> &'static str {
+        if self.accel == uml::ACCEL { uml::ACCEL } else { "QEMU" }
     }
 
     /// Ends QEMU and says what came of it.
-    fn finish(mut self, result: Result<(), String>) -> Outcome {
+    pub(super) fn finish(mut self, result: Result<(), String>) -> Outcome {
         self.end();
         let failed = result.err().map(|why| {
             let crash = self.troubles.iter().find(|(_, trouble)| trouble.crash);
@@ -257,6 +291,7 @@ impl Guest {
                 Some((_, trouble)) => trouble.line.clone(),
                 None => self.console.last_lines(LAST_LINES).join(" | "),
             };
+            let why = self.console.explanation().map_or(why.clone(), |known| format!("{why}: {known}"));
             if last.is_empty() { why } else { format!("{why}; console: {last}") }
         });
         Outcome {
@@ -271,6 +306,9 @@ impl Guest {
 
     fn end(&mut self) {
         let _ = self.child.kill();
+        if self.accel == uml::ACCEL {
+            uml::end_helpers(&self.child);
+        }
         let _ = self.child.wait();
     }
 }
@@ -279,6 +317,27 @@ impl Drop for Guest {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+/// QEMU with the kernel in it.
+fn emulated(kernel: &Kernel, initrd: &File, options: &Options, accel: &str) -> Command {
+    let append = format!("console=ttyS0 loglevel=5 panic=-1 mitigations=off rdinit=/init {}", options.append);
+    let mut command = Command::new(&options.qemu);
+    command
+        .args(["-nodefaults", "-nic", "none", "-display", "none", "-no-reboot"])
+        .args(["-accel", accel])
+        .args(["-smp", &options.smp.to_string(), "-m", &options.memory.to_string()])
+        .args(["-kernel", &through(&kernel.image), "-initrd", &through(initrd)])
+        .args(["-append", append.trim()])
+        // The console goes where QEMU's own complaints go.
+        .args(["-serial", "file:/dev/stderr"])
+        .args(["-chardev", "stdio,id=results,signal=off", "-serial", "chardev:results"]);
+    command
+}
+
+/// The name by which a child opens a file of ours.
+pub fn through(file: &File) -> String {
+    format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd())
 }
 
 fn missing(qemu: &Path) -> String {
@@ -310,81 +369,4 @@ fn take<R: Read + AsFd>(from: &mut Option<R>, into: &mut Vec<u8>) -> io::Result<
 fn ready(fd: BorrowedFd<'_>) -> bool {
     let mut fds = [PollFd::new(fd, PollFlags::POLLIN)];
     matches!(poll(&mut fds, PollTimeout::ZERO), Ok(1))
-}
-
-/// All guests of one call: at most `jobs` run at once.
-pub struct Farm<'a> {
-    pub kernels: &'a [Kernel],
-    pub initrd: &'a File,
-    pub options: &'a Options,
-    pub jobs: usize,
-}
-
-impl Farm<'_> {
-    /// Runs all. `look` is called some times a second with what runs, and says
-    /// whether to go on; guests are ended when it does not.
-    pub fn run(&self, mut look: impl FnMut(&[(usize, Guest)]) -> bool) -> Vec<Outcome> {
-        let mut outcomes: Vec<Option<Outcome>> = self.kernels.iter().map(|_| None).collect();
-        let mut running: Vec<(usize, Guest)> = Vec::new();
-        let mut next = 0;
-        let mut go_on = true;
-        while (go_on && next < self.kernels.len()) || !running.is_empty() {
-            while go_on && next < self.kernels.len() && running.len() < self.jobs {
-                match Guest::start(&self.kernels[next], self.initrd, self.options) {
-                    Ok(guest) => running.push((next, guest)),
-                    Err(why) => outcomes[next] = Some(unstarted(why)),
-                }
-                next += 1;
-            }
-            wait_for_word(&running);
-            go_on &= look(&running);
-            for at in (0..running.len()).rev() {
-                let (kernel, guest) = &mut running[at];
-                let ended = if go_on { guest.hear(self.options.limit) } else { Some(Err("interrupted".into())) };
-                let slow = ended.is_none()
-                    && guest.accel == KVM
-                    && self.options.accel == Accel::Auto
-                    && guest.booted.is_none()
-                    && guest.started.elapsed() > KVM_PATIENCE;
-                let kernel = *kernel;
-                if slow {
-                    match Guest::start_with(&self.kernels[kernel], self.initrd, self.options, TCG) {
-                        Ok(again) => running[at].1 = again,
-                        Err(why) => {
-                            running.swap_remove(at);
-                            outcomes[kernel] = Some(unstarted(why));
-                        }
-                    }
-                } else if let Some(result) = ended {
-                    let (_, guest) = running.swap_remove(at);
-                    outcomes[kernel] = Some(guest.finish(result));
-                }
-            }
-        }
-        outcomes
-            .into_iter()
-            .map(|o| o.unwrap_or_else(|| unstarted("interrupted before it was started".into())))
-            .collect()
-    }
-}
-
-fn unstarted(why: String) -> Outcome {
-    Outcome {
-        heard: Listener::default(),
-        failed: Some(why),
-        troubles: Vec::new(),
-        accel: "none",
-        booted: None,
-        took: Duration::ZERO,
-    }
-}
-
-/// Until some guest says something, or a moment has passed.
-fn wait_for_word(running: &[(usize, Guest)]) {
-    let fds = running.iter().flat_map(|(_, guest)| {
-        let out = guest.child.stdout.as_ref().map(AsFd::as_fd);
-        out.into_iter().chain(guest.child.stderr.as_ref().map(AsFd::as_fd))
-    });
-    let mut fds: Vec<PollFd<'_>> = fds.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
-    let _ = poll(&mut fds, PollTimeout::from(100u8));
 }
