@@ -108,9 +108,9 @@ pub enum Command {
     ///
     /// Each kernel boots herd itself as /init, needs no disk, no modules and no
     /// root. A kernel is a bzImage, a vmlinux with a PVH note, a Debian package
-    /// (linux-image, or linux-binary from 6.19 on), the folder of a build, or
-    /// `host` for the machine we run on. `make kernels` fetches some; a statically
-    /// linked herd is needed: `make static`.
+    /// (linux-image, or linux-binary from 6.19 on), an RPM package (kernel-core),
+    /// user-mode-linux, the folder of a build, or `host` for the machine we run on.
+    /// `make kernels` fetches some; a statically linked herd is needed: `make static`.
     #[command(
         after_help = "Examples:\n  herd vm --kernel arch/x86/boot/bzImage\n  herd vm herd growth --kernel ~/.cache/herd/kernels/*.deb host --output results\n  herd vm --check --kernel linux-image-6.1.0-47-cloud-amd64_6.1.170-3_amd64.deb"
     )]

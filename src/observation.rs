@@ -198,6 +198,10 @@ pub struct Observation {
     pub rounds: Vec<Round>,
     /// From just before the event is made until the worker has it.
     pub claim_latency: Latency,
+    /// From the event to the moment the worker that took it was made runnable; of
+    /// single events, where the source knows it.
+    #[serde(default)]
+    pub wake_latency: Latency,
     /// From the event to the return that took it.
     #[serde(default)]
     pub return_latency: Latency,
@@ -244,6 +248,7 @@ impl Observation {
             winners: Vec::new(),
             rounds: Vec::new(),
             claim_latency: Latency::default(),
+            wake_latency: Latency::default(),
             return_latency: Latency::default(),
             traffic: None,
             late_p99: [0; 2],

@@ -79,7 +79,17 @@ pub struct CellResult {
     pub rules: Vec<Expectation>,
 }
 
+/// The id of repetition `repetition`, counted from 1, of the cell `id`.
+pub fn numbered(id: &str, repetition: u32) -> String {
+    if repetition > 1 { format!("{id}#{repetition}") } else { id.to_owned() }
+}
+
 impl CellResult {
+    /// As one of several repetitions, counted from 1.
+    pub fn repeated(self, repetition: u32) -> CellResult {
+        CellResult { id: numbered(&self.id, repetition), repetition, ..self }
+    }
+
     /// The raw facts with the workers where a cell's process put them.
     pub fn whole_observation(&self) -> Option<Observation> {
         let seen = self.observation.clone()?;
@@ -110,6 +120,9 @@ impl From<&Experiment> for ExperimentFacts {
         }
     }
 }
+
+/// The virtualisation that is no machine, but a kernel run as a program.
+pub const USER_MODE: &str = "user-mode-linux";
 
 /// Where and on what a run was made.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -158,6 +171,13 @@ pub struct ShardFacts {
 }
 
 impl Environment {
+    /// The release, and that it is user-mode-linux where it is: the same release
+    /// on a machine is another kernel.
+    pub fn kernel_name(&self) -> String {
+        let user_mode = if self.virtualisation == USER_MODE { "-uml" } else { "" };
+        format!("{}{user_mode}", self.kernel_release)
+    }
+
     /// What kernel ranges are held against.
     pub fn stable_release(&self) -> &str {
         crate::experiment::kernel::stable_release(&self.kernel_release, &self.kernel_version)
@@ -182,6 +202,19 @@ pub struct Results {
 }
 
 impl Results {
+    /// A run of this herd without a cell yet.
+    pub fn new(environment: Environment, experiments: &[Experiment]) -> Results {
+        Results {
+            schema: SCHEMA,
+            herd: env!("CARGO_PKG_VERSION").into(),
+            environment,
+            experiments: experiments.iter().map(ExperimentFacts::from).collect(),
+            cells: Vec::new(),
+            interrupted: false,
+            shard: None,
+        }
+    }
+
     /// How many cells have that verdict.
     pub fn count(&self, verdict: Verdict) -> usize {
         self.cells.iter().filter(|cell| cell.verdict == verdict).count()

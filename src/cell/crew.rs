@@ -139,7 +139,7 @@ impl Crew {
                         limit.as_millis()
                     )));
                 }
-                let _ = nix::sched::sched_yield();
+                sys::spin::yield_cpu();
             }
             tasks.extend(task);
         }

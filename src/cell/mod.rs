@@ -19,6 +19,7 @@ pub mod quiet;
 pub mod rounds;
 pub mod script;
 pub mod scripted;
+pub mod softirq;
 mod tally;
 pub mod task;
 mod traffic;

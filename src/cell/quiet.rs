@@ -15,6 +15,10 @@
 //! only they can wake anybody; after that nobody is left to wake the others, and
 //! one look at each of these is proof.
 //!
+//! On PREEMPT_RT the walk over the wait queue can be preempted, and threads of the
+//! kernel do it; there these must sleep, too, before the workers are looked at
+//! (`softirq.rs`). A worker that waits for a lock (D) is awake by either way.
+//!
 //! Where BPF counts who is awake, 2 and 3 are one memory read: the number is kept
 //! by the kernel at every wake and every switch.
 //!
@@ -33,6 +37,7 @@ use super::agreement::Switched;
 use super::contract::Asleep;
 use super::count::{Counter, Sleeps};
 use super::ledger::{Ledger, Phase};
+use super::softirq::SoftirqThreads;
 use super::task::{Look, Runs, Switches, Task};
 use crate::observation::Lane;
 
@@ -75,14 +80,16 @@ pub struct Watch {
     counter: Counter,
     /// Whether timers wake workers, so that the counter may not see all wakes.
     timers: bool,
+    /// Threads of the kernel that may be waking workers.
+    softirqs: SoftirqThreads,
     /// For a source that knows only the sum.
     total: Sleeps,
 }
 
 impl Watch {
     /// Starts watching. Call it with every worker asleep in its wait; `timers`
-    /// says whether workers are also woken by timers.
-    pub fn new(ledger: &Ledger, tasks: Vec<Task>, counter: Counter, timers: bool) -> io::Result<Watch> {
+    /// says whether workers are also woken by timers, `cpu` is the injector's.
+    pub fn new(ledger: &Ledger, tasks: Vec<Task>, counter: Counter, timers: bool, cpu: usize) -> io::Result<Watch> {
         let watched = ledger.slots().zip(tasks).zip(0..).map(|((slot, task), worker)| {
             let sleeps = counter.of(worker, ledger, &task)?;
             Ok(Watched {
@@ -103,6 +110,7 @@ impl Watch {
             total: counter.total().transpose()?.unwrap_or_default(),
             counter,
             timers,
+            softirqs: SoftirqThreads::of(cpu)?,
         })
     }
 
@@ -154,6 +162,10 @@ impl Watch {
             if slot.phase() != Phase::Waiting {
                 return Ok(not_yet(worker, "busy by its own word"));
             }
+        }
+        // First: what they woke before they slept is awake, or done and asleep again.
+        if let Some(thread) = self.softirqs.busy()? {
+            return Ok(not_yet(0, &format!("{thread} may still be waking workers")));
         }
         match self.awake() {
             Some(0) => {}

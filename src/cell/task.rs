@@ -158,7 +158,7 @@ fn frame(line: &str) -> String {
 }
 
 /// The state letter: the field behind the last `)`, since a name may hold one.
-fn state_of(stat: &str) -> Option<char> {
+pub(super) fn state_of(stat: &str) -> Option<char> {
     stat.rsplit_once(')')?.1.trim_start().chars().next()
 }
 

@@ -52,3 +52,12 @@ pub fn dies_with_us(command: &mut std::process::Command) {
     // which are async-signal-safe; nothing is allocated unless the parent is dead.
     unsafe { command.pre_exec(move || die_with(us)) };
 }
+
+/// Makes a program started by `command` leave no core file when it aborts.
+pub fn leaves_no_core(command: &mut std::process::Command) {
+    use nix::sys::resource::{Resource, setrlimit};
+    use std::os::unix::process::CommandExt;
+    // SAFETY: between fork and exec only setrlimit is called, which is one system
+    // call and allocates nothing.
+    unsafe { command.pre_exec(|| setrlimit(Resource::RLIMIT_CORE, 0, 0).map_err(Into::into)) };
+}

@@ -3,7 +3,7 @@
 /// How much of the end of a console is kept, in bytes.
 const KEPT: usize = 64 * 1024;
 /// A console that prints more than this has gone wild.
-const MOST: u64 = 256 << 20;
+const MOST: u64 = 64 << 20;
 
 /// The kernel is gone or cannot be trusted any more.
 const CRASHES: [&str; 7] = [
@@ -25,6 +25,17 @@ const WARNINGS: [&str; 7] = [
     "self-detected stall",
     "detected stalls on",
     "possible circular locking",
+];
+
+/// What a person cannot know from the line that a kernel leaves behind.
+const EXPLAINED: [(&str, &str); 3] = [
+    (
+        "ptrace set fp regs failed",
+        "this user-mode-linux knows only processors with fewer registers than this one (AMX); take a newer one, such \
+         as 7.2",
+    ),
+    ("' not found (required by", "it was built for a newer C library than this system's"),
+    ("ptrace failed", "user-mode-linux needs ptrace(2), which is refused here"),
 ];
 
 /// A line of the console that was recognised.
@@ -64,6 +75,12 @@ impl Console {
     /// Prints without end.
     pub fn floods(&self) -> bool {
         self.bytes > MOST
+    }
+
+    /// What the end of it means, where that is known.
+    pub fn explanation(&self) -> Option<&'static str> {
+        let text = String::from_utf8_lossy(&self.tail);
+        EXPLAINED.iter().find(|(mark, _)| text.contains(mark)).map(|(_, meaning)| *meaning)
     }
 
     /// The last `count` lines, without time stamps of the kernel's own.

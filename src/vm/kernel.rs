@@ -3,18 +3,17 @@
 //! would call most of it "linux kernel too old to load a ram disk".
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use elf::ElfBytes;
 use elf::abi::{EM_X86_64, PT_NOTE};
 use elf::endian::AnyEndian;
-use nix::sys::memfd::{MFdFlags, memfd_create};
+
+use super::package;
 
 /// Where a build leaves its kernel, best first.
 const BUILT: [&str; 3] = ["arch/x86/boot/bzImage", "arch/x86_64/boot/bzImage", "vmlinux"];
-/// Larger than any kernel package.
-const MOST_BYTES: u64 = 4 << 30;
 
 /// Boot header of Documentation/arch/x86/boot.rst.
 const SETUP_SECTS: usize = 0x1f1;
@@ -27,12 +26,22 @@ const FOR_64_BITS: u8 = 1;
 /// XEN_ELFNOTE_PHYS32_ENTRY: how QEMU enters an uncompressed kernel (PVH).
 const PVH_NOTE: u64 = 18;
 
-/// A kernel that QEMU can boot.
+/// What boots a kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// QEMU.
+    Machine,
+    /// It is a program itself.
+    UserMode,
+}
+
+/// A kernel that can be booted.
 pub struct Kernel {
     /// As the user named it.
     pub name: String,
-    /// Read by QEMU through /proc/PID/fd; memory, for one out of a package.
+    /// Read by QEMU through /proc/PID/fd, or run; memory, for one out of a package.
     pub image: File,
+    pub kind: Kind,
 }
 
 /// Finds the kernel at `path`.
@@ -46,20 +55,17 @@ pub fn open(path: &Path) -> Result<Kernel, String> {
     let mut magic = [0; 8];
     let length = read_up_to(&mut image, &mut magic).map_err(|e| refused(e.to_string()))?;
     if magic[..length] == *b"!<arch>\n" {
-        image = out_of_deb(image).map_err(refused)?;
+        image = package::out_of_deb(image).map_err(refused)?;
     } else if magic[..length].starts_with(&[0xed, 0xab, 0xee, 0xdb]) {
-        return Err(refused(
-            "an RPM package; take the kernel out of it: rpm2cpio FILE | cpio -id './lib/modules/*/vmlinuz'".into(),
-        ));
+        image = package::out_of_rpm(image).map_err(refused)?;
     }
-    check(&mut image).map_err(|why| format!("{}: {why}", found.display()))?;
-    Ok(Kernel { name: path.display().to_string(), image })
+    let kind = check(&mut image).map_err(|why| format!("{}: {why}", found.display()))?;
+    Ok(Kernel { name: path.display().to_string(), image, kind })
 }
 
 fn built(tree: &Path) -> Result<PathBuf, String> {
-    let candidates = BUILT.iter().map(|inside| tree.join(inside));
+    let mut candidates = BUILT.iter().map(|inside| tree.join(inside));
     candidates
-        .into_iter()
         .find(|path| path.is_file())
         .ok_or_else(|| format!("a folder without {}; build the kernel first, or name the image", BUILT.join(", ")))
 }
@@ -76,13 +82,13 @@ fn read_up_to(file: &mut File, buffer: &mut [u8]) -> io::Result<usize> {
     Ok(length)
 }
 
-/// Whether QEMU can boot this.
-fn check(image: &mut File) -> Result<(), String> {
+/// What can boot this.
+fn check(image: &mut File) -> Result<Kind, String> {
     let mut head = [0; HEADER];
     let length = read_up_to(image, &mut head).map_err(|e| e.to_string())?;
     let size = image.metadata().map_err(|e| e.to_string())?.len();
     if length >= MAGIC + 4 && head[MAGIC..MAGIC + 4] == *b"HdrS" {
-        return check_bz_image(&head[..length], size);
+        return check_bz_image(&head[..length], size).map(|()| Kind::Machine);
     }
     if head.starts_with(b"\x7fELF") {
         return check_elf(image);
@@ -92,8 +98,8 @@ fn check(image: &mut File) -> Result<(), String> {
     }
     let start = String::from_utf8_lossy(&head[..length.min(16)]).escape_debug().to_string();
     Err(format!(
-        "no kernel: it begins with \"{start}\"; name a bzImage, a vmlinux with a PVH note, a linux-image .deb, \
-         a kernel build folder, or host"
+        "no kernel: it begins with \"{start}\"; name a bzImage, a vmlinux with a PVH note, a linux-image .deb or \
+         kernel-core .rpm, user-mode-linux, a kernel build folder, or host"
     ))
 }
 
@@ -114,13 +120,16 @@ fn check_bz_image(head: &[u8], size: u64) -> Result<(), String> {
     Ok(())
 }
 
-fn check_elf(image: &mut File) -> Result<(), String> {
+fn check_elf(image: &mut File) -> Result<Kind, String> {
     let mut bytes = Vec::new();
     image.seek(SeekFrom::Start(0)).and_then(|_| image.read_to_end(&mut bytes)).map_err(|e| e.to_string())?;
     let broken = |e: elf::ParseError| format!("an ELF file that cannot be read: {e}");
     let file = ElfBytes::<AnyEndian>::minimal_parse(&bytes).map_err(broken)?;
     if file.ehdr.e_machine != EM_X86_64 {
         return Err("an ELF file for another machine; herd boots x86-64 kernels".into());
+    }
+    if is_user_mode(&file) {
+        return Ok(Kind::UserMode);
     }
     let segments = file.segments().ok_or("an ELF file without program headers; is it a vmlinux?")?;
     let has_note = segments.iter().filter(|segment| segment.p_type == PT_NOTE).any(|segment| {
@@ -130,54 +139,15 @@ fn check_elf(image: &mut File) -> Result<(), String> {
         })
     });
     if has_note {
-        return Ok(());
+        return Ok(Kind::Machine);
     }
     Err("an ELF file without a PVH note (CONFIG_PVH), which QEMU cannot boot; name the bzImage of that build".into())
 }
 
-/// The kernel out of a Debian package, in memory.
-fn out_of_deb(package: File) -> Result<File, String> {
-    let mut package = package;
-    package.seek(SeekFrom::Start(0)).map_err(|e| e.to_string())?;
-    let mut archive = ar::Archive::new(package);
-    while let Some(member) = archive.next_entry() {
-        let member = member.map_err(|e| format!("a damaged package: {e}"))?;
-        let name = String::from_utf8_lossy(member.header().identifier()).into_owned();
-        let unpacked: Box<dyn Read> = match name.trim_end_matches('/') {
-            "data.tar.xz" => Box::new(liblzma::read::XzDecoder::new(member)),
-            "data.tar.gz" => Box::new(flate2::read::GzDecoder::new(member)),
-            "data.tar.zst" => Box::new(
-                ruzstd::decoding::StreamingDecoder::new(member).map_err(|e| format!("a damaged package: {e}"))?,
-            ),
-            "data.tar" => Box::new(member),
-            _ => continue,
-        };
-        return out_of_tar(unpacked);
-    }
-    Err("a package without data.tar; is it a .deb?".into())
-}
-
-fn out_of_tar(data: Box<dyn Read + '_>) -> Result<File, String> {
-    let damaged = |e: io::Error| format!("a damaged package: {e}");
-    let mut tar = tar::Archive::new(data);
-    for entry in tar.entries().map_err(damaged)? {
-        let mut entry = entry.map_err(damaged)?;
-        let path = entry.path().map_err(damaged)?.into_owned();
-        if is_kernel(&path) && entry.header().entry_type().is_file() {
-            let memory =
-                memfd_create("herd-kernel", MFdFlags::MFD_CLOEXEC).map_err(|e| format!("memfd_create: {e}"))?;
-            let mut image = File::from(memory);
-            io::copy(&mut entry.by_ref().take(MOST_BYTES), &mut image).map_err(damaged)?;
-            image.flush().map_err(damaged)?;
-            return Ok(image);
-        }
-    }
-    Err("a package without a kernel; take linux-image-VERSION, or from Linux 6.19 on linux-binary-VERSION".into())
-}
-
-fn is_kernel(path: &Path) -> bool {
-    let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
-    name.starts_with("vmlinuz-") || name == "vmlinuz" || name.starts_with("bzImage")
+/// User-mode-linux keeps its options in a section that no other program has
+/// (arch/um/include/shared/init.h, __uml_setup; asm/common.lds.S).
+fn is_user_mode(file: &ElfBytes<'_, AnyEndian>) -> bool {
+    matches!(file.section_header_by_name(".uml.setup.init"), Ok(Some(_)))
 }
 
 #[cfg(test)]
@@ -207,7 +177,7 @@ mod tests {
         check_refused(b"hello, world", "no kernel: it begins with \"hello, world\"");
         check_refused(b"", "no kernel");
         check_refused(b"!<arch>\n", "without data.tar");
-        check_refused(&[0xed, 0xab, 0xee, 0xdb, 3, 0], "an RPM package");
+        check_refused(&[0xed, 0xab, 0xee, 0xdb, 3, 0], "a package cut off in its headers");
         check_refused(&bz_image(1, 1000, 2000), "cut off: 2000 of 17024 bytes");
         check_refused(&bz_image(0, 10, 2000), "32-bit");
         check_refused(&std::fs::read("/proc/self/exe").unwrap(), "without a PVH note");

@@ -13,16 +13,28 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::console::{Console, Trouble};
-use super::kernel::Kernel;
+use super::kernel::{Kernel, Kind};
 use super::protocol::Listener;
+use super::uml;
 use crate::sys;
 
 /// How long a guest under KVM may take to PID 1 before we try without.
 const KVM_PATIENCE: Duration = Duration::from_secs(15);
 // As QEMU spells them.
 const KVM: &str = "kvm";
-const TCG: &str = "tcg,thread=multi";
-const TCG_ONE_THREAD: &str = "tcg,thread=single";
+/// One thread for all CPUs. With a thread each, every wake of a worker on another CPU
+/// waits for the host's scheduler: four times as long here, and some kernels crash
+/// or hang now and then while code is patched (6.12 and 7.3).
+const TCG: &str = "tcg,thread=single";
+/// How long a QEMU that has closed its port may take to end and to print why.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+/// Pieces of 64 KiB that are taken from one guest before the others are heard.
+const MOST_CHUNKS: usize = 16;
+/// MiB that all kernels tried were content with.
+const SMALL: u32 = 128;
+/// What kernels print that have too little memory (mm/oom_kill.c, init/initramfs.c).
+const WANT_OF_MEMORY: [&str; 3] =
+    ["System is deadlocked on memory", "Out of memory: ", "Initramfs unpacking failed: write error"];
 /// Lines of the console that a message shows.
 const LAST_LINES: usize = 4;
 
@@ -56,11 +68,25 @@ pub struct Outcome {
     pub failed: Option<String>,
     /// What its kernel complained about, and during which cell.
     pub troubles: Vec<(Option<String>, Trouble)>,
-    /// As QEMU spells it: `kvm`, or `tcg` with how many threads.
+    /// As QEMU spells it: `kvm`, or `tcg` with how many threads; else user-mode-linux.
     pub accel: &'static str,
     /// From the start of QEMU to the first word of PID 1, and to the end.
     pub booted: Option<Duration>,
     pub took: Duration,
+}
+
+impl Outcome {
+    /// Of a guest that there never was.
+    pub(super) fn unstarted(why: String) -> Outcome {
+        Outcome {
+            heard: Listener::default(),
+            failed: Some(why),
+            troubles: Vec::new(),
+            accel: "none",
+            booted: None,
+            took: Duration::ZERO,
+        }
+    }
 }
 
 /// A running guest.
@@ -73,6 +99,10 @@ pub struct Guest {
     started: Instant,
     last_word: Instant,
     booted: Option<Duration>,
+    /// MiB.
+    memory: u32,
+    /// When QEMU closed the result port.
+    closed: Option<Instant>,
 }
 
 /// Whether this processor can run KVM guests at all. A device without vmx or svm
@@ -87,6 +117,7 @@ impl Guest {
     /// Boots `kernel` with `initrd`.
     pub fn start(kernel: &Kernel, initrd: &File, options: &Options) -> Result<Guest, String> {
         let accel = match options.accel {
+            _ if kernel.kind == Kind::UserMode => uml::ACCEL,
             Accel::Kvm => KVM,
             Accel::Auto if has_kvm() => KVM,
             Accel::Auto | Accel::Tcg => TCG,
@@ -95,25 +126,17 @@ impl Guest {
     }
 
     fn start_with(kernel: &Kernel, initrd: &File, options: &Options, accel: &'static str) -> Result<Guest, String> {
-        let through = |file: &File| format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());
-        let append = format!("console=ttyS0 loglevel=5 panic=-1 mitigations=off rdinit=/init {}", options.append);
-        let mut command = Command::new(&options.qemu);
-        command
-            .args(["-nodefaults", "-nic", "none", "-display", "none", "-no-reboot"])
-            .args(["-accel", accel])
-            .args(["-smp", &options.smp.to_string(), "-m", &options.memory.to_string()])
-            .args(["-kernel", &through(&kernel.image), "-initrd", &through(initrd)])
-            .args(["-append", append.trim()])
-            // The console goes where QEMU's own complaints go.
-            .args(["-serial", "file:/dev/stderr"])
-            .args(["-chardev", "stdio,id=results,signal=off", "-serial", "chardev:results"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        let (mut command, program) = match kernel.kind {
+            Kind::Machine => (emulated(kernel, initrd, options, accel), Some(&options.qemu)),
+            Kind::UserMode => (uml::command(kernel, initrd, options), None),
+        };
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         sys::fork::dies_with_us(&mut command);
-        let child = command.spawn().map_err(|e| match e.kind() {
-            io::ErrorKind::NotFound => missing(&options.qemu),
-            _ => format!("cannot start {}: {e}", options.qemu.display()),
+        sys::fork::leaves_no_core(&mut command);
+        let child = command.spawn().map_err(|e| match (program, e.kind()) {
+            (Some(qemu), io::ErrorKind::NotFound) => missing(qemu),
+            (Some(qemu), _) => format!("cannot start {}: {e}", qemu.display()),
+            (None, _) => uml::cannot_start(&e),
         })?;
         let now = Instant::now();
         Ok(Guest {
@@ -125,7 +148,25 @@ impl Guest {
             started: now,
             last_word: now,
             booted: None,
+            memory: options.memory,
+            closed: None,
         })
+    }
+
+    /// The same under emulation, whatever there is.
+    pub(super) fn emulate(kernel: &Kernel, initrd: &File, options: &Options) -> Result<Guest, String> {
+        Guest::start_with(kernel, initrd, options, TCG)
+    }
+
+    /// Whether it has KVM and takes far too long to PID 1.
+    pub(super) fn crawls(&self) -> bool {
+        self.accel == KVM && self.booted.is_none() && self.started.elapsed() > KVM_PATIENCE
+    }
+
+    /// Where it may say something.
+    pub(super) fn ports(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        let out = self.child.stdout.as_ref().map(AsFd::as_fd);
+        out.into_iter().chain(self.child.stderr.as_ref().map(AsFd::as_fd))
     }
 
     /// How many cells it has done, once PID 1 has spoken.
@@ -139,33 +180,31 @@ impl Guest {
     }
 
     /// Hears what there is. `Some` when the guest has ended, well or not.
-    fn hear(&mut self, limit: Duration) -> Option<Result<(), String>> {
-        let mut over = false;
-        let mut chunk = [0; 65_536];
-        if let Some(out) = &mut self.child.stdout
-            && ready(out.as_fd())
-        {
-            match out.read(&mut chunk) {
-                Ok(0) => over = true,
-                Ok(length) => {
-                    self.last_word = Instant::now();
-                    if let Err(why) = self.heard.hear(&chunk[..length]) {
-                        return Some(Err(why));
-                    }
-                    if self.booted.is_none() && self.heard.environment.is_some() {
-                        self.booted = Some(self.started.elapsed());
-                    }
-                }
-                Err(e) => return Some(Err(format!("cannot read from QEMU: {e}"))),
-            }
+    pub(super) fn hear(&mut self, limit: Duration) -> Option<Result<(), String>> {
+        let before = self.heard.running.clone();
+        // The console first: what PID 1 said before the kernel printed this is then
+        // surely among what it has said by now, and names the cell.
+        let mut printed = Vec::new();
+        if !matches!(take(&mut self.child.stderr, &mut printed), Ok(false)) {
+            self.child.stderr = None;
         }
-        if let Some(err) = &mut self.child.stderr
-            && ready(err.as_fd())
-        {
-            let length = err.read(&mut chunk).unwrap_or(0);
-            let during = self.heard.running.clone();
-            let found = self.console.hear(&chunk[..length]);
-            self.troubles.extend(found.into_iter().map(|trouble| (during.clone(), trouble)));
+        let mut said = Vec::new();
+        let taken = take(&mut self.child.stdout, &mut said);
+        // Helpers of user-mode-linux may outlive it with our pipes open: whatever it
+        // said before it ended has been read, so now the pipes may end, too.
+        if self.accel == uml::ACCEL && said.is_empty() && self.closed.is_none() && uml::has_ended(&self.child) {
+            uml::end_helpers(&self.child);
+        }
+        let understood = self.heard.hear(&said);
+        if !said.is_empty() {
+            self.last_word = Instant::now();
+        }
+        if self.booted.is_none() && self.heard.environment.is_some() {
+            self.booted = Some(self.started.elapsed());
+        }
+        self.note(&printed, before);
+        if let Err(why) = understood {
+            return Some(Err(why));
         }
         if self.heard.complete {
             return Some(Ok(()));
@@ -173,10 +212,16 @@ impl Guest {
         if self.console.floods() {
             return Some(Err("the guest's console prints without end".into()));
         }
-        if over {
-            let code = self.child.wait().map(|status| status.to_string()).unwrap_or_default();
-            let what = if self.booted.is_some() { "the guest ended early" } else { "the kernel did not come to PID 1" };
-            return Some(Err(format!("{what} (QEMU: {code})")));
+        match taken {
+            Err(e) => return Some(Err(format!("cannot read from QEMU: {e}"))),
+            Ok(true) => {
+                self.child.stdout = None;
+                self.closed = Some(Instant::now());
+            }
+            Ok(false) => {}
+        }
+        if let Some(closed) = self.closed {
+            return self.gone(closed).map(Err);
         }
         if self.last_word.elapsed() > limit {
             let what = match (&self.heard.running, self.booted) {
@@ -184,13 +229,61 @@ impl Guest {
                 (None, Some(_)) => "hangs".into(),
                 (None, None) => "hangs before PID 1".into(),
             };
-            return Some(Err(format!("the guest {what}: nothing for {} s (--limit)", limit.as_secs())));
+            let small = self.too_small();
+            return Some(Err(format!("the guest {what}: nothing for {} s (--limit){small}", limit.as_secs())));
         }
         None
     }
 
+    /// Whether that may be for want of memory, which kernels say in many ways or not
+    /// at all.
+    fn too_small(&self) -> String {
+        let memory = self.memory;
+        let lines = self.console.last_lines(usize::MAX);
+        if lines.iter().any(|line| WANT_OF_MEMORY.iter().any(|mark| line.contains(mark))) {
+            return format!("; {memory} MiB of memory are too little (--memory)");
+        }
+        match self.booted {
+            None if memory < SMALL => format!("; {memory} MiB of memory may be too little (--memory)"),
+            _ => String::new(),
+        }
+    }
+
+    /// Keeps what the kernel complains about with the cell that ran. Several may
+    /// have run since the last look: a kernel that crashed started no other, and one
+    /// that warned most likely did so in the first.
+    fn note(&mut self, printed: &[u8], before: Option<String>) {
+        let now = &self.heard.running;
+        for trouble in self.console.hear(printed) {
+            let during = if trouble.crash { now.clone().or(before.clone()) } else { before.clone().or(now.clone()) };
+            self.troubles.push((during, trouble));
+        }
+    }
+
+    /// What became of a QEMU that has closed the result port: nothing yet, while its
+    /// last words are on their way and it may still end by itself.
+    fn gone(&mut self, closed: Instant) -> Option<String> {
+        let ended = self.child.try_wait();
+        let all = self.child.stderr.is_none() && !matches!(ended, Ok(None));
+        if !all && closed.elapsed() < LAST_WORDS {
+            return None;
+        }
+        let how = match ended {
+            Ok(Some(status)) => status.to_string(),
+            Ok(None) => "it does not end".into(),
+            Err(e) => e.to_string(),
+        };
+        let what = if self.booted.is_some() { "the guest ended early" } else { "the kernel did not come to PID 1" };
+        Some(format!("{what} ({}: {how}){}", self.program(), self.too_small()))
+    }
+
+    /// What runs the kernel, for messages.
+    fn program(&self) -> &'static str {
+        if self.accel == uml::ACCEL { uml::ACCEL } else { "QEMU" }
+    }
+
     /// Ends QEMU and says what came of it.
-    fn finish(mut self, result: Result<(), String>) -> Outcome {
+    pub(super) fn finish(mut self, result: Result<(), String>) -> Outcome {
         self.end();
         let failed = result.err().map(|why| {
             let crash = self.troubles.iter().find(|(_, trouble)| trouble.crash);
@@ -198,6 +291,7 @@ impl Guest {
                 Some((_, trouble)) => trouble.line.clone(),
                 None => self.console.last_lines(LAST_LINES).join(" | "),
             };
+            let why = self.console.explanation().map_or(why.clone(), |known| format!("{why}: {known}"));
             if last.is_empty() { why } else { format!("{why}; console: {last}") }
         });
         Outcome {
@@ -212,6 +306,9 @@ impl Guest {
 
     fn end(&mut self) {
         let _ = self.child.kill();
+        if self.accel == uml::ACCEL {
+            uml::end_helpers(&self.child);
+        }
         let _ = self.child.wait();
     }
 }
@@ -222,6 +319,27 @@ impl Drop for Guest {
     }
 }
 
+/// QEMU with the kernel in it.
+fn emulated(kernel: &Kernel, initrd: &File, options: &Options, accel: &str) -> Command {
+    let append = format!("console=ttyS0 loglevel=5 panic=-1 mitigations=off rdinit=/init {}", options.append);
+    let mut command = Command::new(&options.qemu);
+    command
+        .args(["-nodefaults", "-nic", "none", "-display", "none", "-no-reboot"])
+        .args(["-accel", accel])
+        .args(["-smp", &options.smp.to_string(), "-m", &options.memory.to_string()])
+        .args(["-kernel", &through(&kernel.image), "-initrd", &through(initrd)])
+        .args(["-append", append.trim()])
+        // The console goes where QEMU's own complaints go.
+        .args(["-serial", "file:/dev/stderr"])
+        .args(["-chardev", "stdio,id=results,signal=off", "-serial", "chardev:results"]);
+    command
+}
+
+/// The name by which a child opens a file of ours.
+pub fn through(file: &File) -> String {
+    format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd())
+}
+
 fn missing(qemu: &Path) -> String {
     format!(
         "{} is not installed (Debian: qemu-system-x86, Fedora: qemu-system-x86-core, Arch: qemu-system-x86); \
@@ -230,89 +348,25 @@ fn missing(qemu: &Path) -> String {
     )
 }
 
+/// Takes what is there now, and says whether that was the end. One that is closed
+/// already gives nothing.
+fn take<R: Read + AsFd>(from: &mut Option<R>, into: &mut Vec<u8>) -> io::Result<bool> {
+    let Some(from) = from else { return Ok(false) };
+    // Not more than so much at once, from a guest that never stops.
+    let mut chunk = [0; 65_536];
+    for _ in 0..MOST_CHUNKS {
+        if !ready(from.as_fd()) {
+            break;
+        }
+        match from.read(&mut chunk)? {
+            0 => return Ok(true),
+            length => into.extend_from_slice(&chunk[..length]),
+        }
+    }
+    Ok(false)
+}
+
 fn ready(fd: BorrowedFd<'_>) -> bool {
     let mut fds = [PollFd::new(fd, PollFlags::POLLIN)];
     matches!(poll(&mut fds, PollTimeout::ZERO), Ok(1))
-}
-
-/// All guests of one call: at most `jobs` run at once.
-pub struct Farm<'a> {
-    pub kernels: &'a [Kernel],
-    pub initrd: &'a File,
-    pub options: &'a Options,
-    pub jobs: usize,
-}
-
-impl Farm<'_> {
-    /// Runs all. `look` is called some times a second with what runs, and says
-    /// whether to go on; guests are ended when it does not.
-    pub fn run(&self, mut look: impl FnMut(&[(usize, Guest)]) -> bool) -> Vec<Outcome> {
-        let mut outcomes: Vec<Option<Outcome>> = self.kernels.iter().map(|_| None).collect();
-        let mut running: Vec<(usize, Guest)> = Vec::new();
-        let mut next = 0;
-        let mut go_on = true;
-        while (go_on && next < self.kernels.len()) || !running.is_empty() {
-            while go_on && next < self.kernels.len() && running.len() < self.jobs {
-                match Guest::start(&self.kernels[next], self.initrd, self.options) {
-                    Ok(guest) => running.push((next, guest)),
-                    Err(why) => outcomes[next] = Some(unstarted(why)),
-                }
-                next += 1;
-            }
-            wait_for_word(&running);
-            go_on &= look(&running);
-            for at in (0..running.len()).rev() {
-                let (kernel, guest) = &mut running[at];
-                let ended = if go_on { guest.hear(self.options.limit) } else { Some(Err("interrupted".into())) };
-                let slow = ended.is_none()
-                    && guest.accel == KVM
-                    && self.options.accel == Accel::Auto
-                    && guest.booted.is_none()
-                    && guest.started.elapsed() > KVM_PATIENCE;
-                // Emulation by several threads crashes or hangs some kernels now and
-                // then (int3 and double faults while code is patched; 6.12 and 7.3
-                // here). What is true of a kernel shows with one thread as well.
-                let doubtful = guest.accel == TCG && go_on && matches!(ended, Some(Err(_)));
-                let kernel = *kernel;
-                if slow || doubtful {
-                    let accel = if slow { TCG } else { TCG_ONE_THREAD };
-                    match Guest::start_with(&self.kernels[kernel], self.initrd, self.options, accel) {
-                        Ok(again) => running[at].1 = again,
-                        Err(why) => {
-                            running.swap_remove(at);
-                            outcomes[kernel] = Some(unstarted(why));
-                        }
-                    }
-                } else if let Some(result) = ended {
-                    let (_, guest) = running.swap_remove(at);
-                    outcomes[kernel] = Some(guest.finish(result));
-                }
-            }
-        }
-        outcomes
-            .into_iter()
-            .map(|o| o.unwrap_or_else(|| unstarted("interrupted before it was started".into())))
-            .collect()
-    }
-}
-
-fn unstarted(why: String) -> Outcome {
-    Outcome {
-        heard: Listener::default(),
-        failed: Some(why),
-        troubles: Vec::new(),
-        accel: "none",
-        booted: None,
-        took: Duration::ZERO,
-    }
-}
-
-/// Until some guest says something, or a moment has passed.
-fn wait_for_word(running: &[(usize, Guest)]) {
-    let fds = running.iter().flat_map(|(_, guest)| {
-        let out = guest.child.stdout.as_ref().map(AsFd::as_fd);
-        out.into_iter().chain(guest.child.stderr.as_ref().map(AsFd::as_fd))
-    });
-    let mut fds: Vec<PollFd<'_>> = fds.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
-    let _ = poll(&mut fds, PollTimeout::from(100u8));
 }

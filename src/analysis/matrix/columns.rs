@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 
 use crate::experiment::kernel::Release;
-use crate::results::{CellResult, Results};
+use crate::results::{CellResult, Results, USER_MODE};
 
 /// A kernel, and where what is known about it comes from.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -18,6 +18,8 @@ pub struct Column {
     pub release: String,
     pub version: String,
     pub machine: String,
+    /// User-mode-linux.
+    pub user_mode: bool,
     pub cpus: Vec<u64>,
     pub sources: Vec<String>,
     pub herds: Vec<String>,
@@ -82,6 +84,7 @@ fn pile<'a>(files: &[Named<'a>]) -> Pile<'a> {
         release: environment.kernel_release.clone(),
         version: environment.kernel_version.clone(),
         machine: environment.machine.clone(),
+        user_mode: environment.virtualisation == USER_MODE,
         ..Column::default()
     };
     let plan = |results: &'a Results| results.shard.as_ref().map(|shard| shard.plan.as_str());
@@ -111,14 +114,22 @@ fn pile<'a>(files: &[Named<'a>]) -> Pile<'a> {
 
 /// Names each column by its release and whatever else differs among its namesakes.
 fn label(piles: &mut [Pile<'_>]) {
+    let name = |column: &Column| (column.release.clone(), column.user_mode);
     let columns: Vec<Column> = piles.iter().map(|pile| pile.column.clone()).collect();
     for (at, pile) in piles.iter_mut().enumerate() {
         let this = &columns[at];
         let same: Vec<(usize, &Column)> =
-            columns.iter().enumerate().filter(|(_, other)| other.release == this.release).collect();
+            columns.iter().enumerate().filter(|(_, other)| name(other) == name(this)).collect();
         let differ = |fact: &dyn Fn(&Column) -> String| same.iter().any(|(_, other)| fact(other) != fact(this));
         let release = if this.release.is_empty() { "unknown" } else { &this.release };
         let mut parts = vec![release.to_owned()];
+        // Debian says it in the release; who builds a kernel may not.
+        if this.version.contains("PREEMPT_RT") && !release.contains("-rt") {
+            parts.push("PREEMPT_RT".into());
+        }
+        if this.user_mode {
+            parts.push("uml".into());
+        }
         if differ(&|column| column.machine.clone()) {
             parts.push(this.machine.clone());
         }

@@ -65,7 +65,8 @@ impl Staff {
         let kit = Kit { settings: &plan.settings, ledger: &ledger, work: &work, cpus, coordinator };
         let crew = Crew::start(&kit).map_err(invalid)?;
         // What wakes workers runs where the main thread runs; see `coordinator`.
-        sys::cpus::pin_to(home(cpus)).map_err(|e| invalid(format!("cannot pin the main thread: {e}")))?;
+        let cpu = home(cpus);
+        sys::cpus::pin_to(cpu).map_err(|e| invalid(format!("cannot pin the main thread: {e}")))?;
         let tasks = at_rest(&ledger, &crew)?;
         let members = tasks.iter().map(|t| (t.pid as i32, t.tid as i32)).collect();
         let mut staff = Staff {
@@ -89,7 +90,7 @@ impl Staff {
             let (counter, refused) =
                 Counter::open(plan.count_with.as_deref(), &comm(coordinator), &tasks).map_err(invalid)?;
             staff.refused = refused;
-            let watch = Watch::new(&staff.ledger, tasks, counter, script.has_timers()).map_err(broken)?;
+            let watch = Watch::new(&staff.ledger, tasks, counter, script.has_timers(), cpu).map_err(broken)?;
             staff.switched = watch.switched().map_err(broken)?;
             staff.watch = Some(watch);
         }
@@ -130,7 +131,7 @@ impl Staff {
                     return Err(End::Invalid { reason, again: true });
                 }
             }
-            let _ = nix::sched::sched_yield();
+            sys::spin::yield_cpu();
         }
         let before: Vec<Sleeps> = watch.sleeps().collect();
         let change = watch.take(&self.ledger).map_err(broken)?;
@@ -279,6 +280,6 @@ fn patience(crew: &Crew, deadline: Instant) -> Result<(), End> {
     if Instant::now() > deadline {
         return Err(invalid(format!("the workers did not start within {START_MS} ms")));
     }
-    let _ = nix::sched::sched_yield();
+    sys::spin::yield_cpu();
     Ok(())
 }
