@@ -174,9 +174,13 @@ fn needs<'a>(named: impl Iterator<Item = &'a String>, settings: &Settings) -> Ve
         return needs;
     }
     let workers = distinct_workers(settings).map(|index| settings.for_worker(index));
-    let of_waits = workers.filter_map(|worker| crate::wait::find(&worker.wait)?.needs(&worker));
+    let of_waits = workers.clone().filter_map(|worker| crate::wait::find(&worker.wait)?.needs(&worker));
+    let of_scheduling = workers.filter_map(|worker| worker.scheduling.needs());
+    let of_quota = settings.pressure.quota.map(|_| "cgroup_cpu_controller");
     let of_object = crate::object::find(&settings.object).and_then(|object| object.needs(settings));
-    for need in of_object.into_iter().chain(settings.steering.needs()).chain(of_waits) {
+    for need in
+        of_object.into_iter().chain(settings.steering.needs()).chain(of_quota).chain(of_scheduling).chain(of_waits)
+    {
         if !needs.iter().any(|known| known == need) {
             needs.push(need.into());
         }
@@ -349,6 +353,7 @@ pub fn check(settings: &Settings) -> Result<(), String> {
         return check_script(settings, &script);
     }
     check_traffic(settings)?;
+    super::pressure::refuse(settings)?;
     if !settings.events.is_multiple_of(settings.burst) {
         return Err(format!("events = {} is not a multiple of burst = {}", settings.events, settings.burst));
     }

@@ -11,6 +11,7 @@ pub mod file;
 pub mod kernel;
 pub mod keys;
 mod placement;
+mod pressure;
 mod reader;
 pub mod script;
 pub mod settings;
