@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 TARGET = $(shell uname -m)-unknown-linux-gnu
-KERNELS = $(or $(HERD_KERNELS),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/herd/kernels)
+KERNELS = $(or $(HERD_KERNELS),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/herd/kernels)$(if $(RT),/rt)
 HERD = $(CARGO) run --quiet --release --
 
 .DEFAULT_GOAL := help
@@ -54,14 +54,17 @@ static: cargo
 	RUSTFLAGS="-C target-feature=+crt-static" $(CARGO) build --profile static --bin herd \
 		--target $(TARGET) --target-dir target/init
 
-## make kernels         fetch the smallest kernel of each Debian suite (no root; see contrib/)
+## make kernels         fetch the smallest kernel of each Debian suite (no root; RT=1: PREEMPT_RT)
 kernels:
-	contrib/kernels.sh
+	contrib/kernels.sh $(if $(RT),--rt)
 
-## make matrix          the headline and what differs between kernels, over all of them
+# The headline, and every experiment with a row that changed since Linux 5.10.
+MATRIX = herd io-uring full-pipe steering closing-listener unix-reuseport
+
+## make matrix          the headline and what differs between kernels, over all of them (RT=1)
 matrix: static
 	@set -- $(KERNELS)/*.deb; test -e "$$1" || { echo "no kernels in $(KERNELS); make kernels fetches some" >&2; exit 2; }; \
-		target/init/$(TARGET)/static/herd vm $(or $(X),herd) --kernel "$$@" host
+		target/init/$(TARGET)/static/herd vm $(or $(X),$(MATRIX)) --kernel "$$@" $(if $(RT),,host)
 
 ## make vm-check        boot two kernels in QEMU and check the headline there
 vm-check:

@@ -3,13 +3,26 @@
 # newest, for `herd vm` and `make matrix`. Downloads only; installs nothing, and
 # needs no root: apt runs on a configuration of its own in the cache.
 #
-#   contrib/kernels.sh [SUITE...]      default: all below
+#   contrib/kernels.sh [--rt] [SUITE...]      default: all below
 #
-# The packages go to $HERD_KERNELS, else ~/.cache/herd/kernels. A suite that
+# With --rt the smallest PREEMPT_RT kernel of each instead. The packages go to
+# $HERD_KERNELS, else ~/.cache/herd/kernels; those of --rt to rt/ in it. A suite that
 # cannot be reached is named and skipped; it fails only if nothing was got.
 set -eu
 
 cache=${HERD_KERNELS:-${XDG_CACHE_HOME:-$HOME/.cache}/herd/kernels}
+rt=0
+case ${1:-} in
+--rt)
+	rt=1
+	cache=$cache/rt
+	shift
+	;;
+-*)
+	echo "kernels.sh: unknown option $1; usage: contrib/kernels.sh [--rt] [SUITE...]" >&2
+	exit 2
+	;;
+esac
 suites=${*:-bullseye-security bookworm trixie trixie-backports forky experimental}
 mirror=${HERD_MIRROR:-http://deb.debian.org}
 architecture=amd64
@@ -47,12 +60,12 @@ line_of() {
 # The smallest package of the suite that holds a kernel. From 6.19 on the kernel
 # is in linux-binary or linux-base, and linux-image only points there.
 smallest() {
-	apt apt-cache dumpavail | awk -v suite="$1" '
+	apt apt-cache dumpavail | awk -v rt=$rt '
 		/^Package: / { name = $2 }
 		/^Version: / { version = $2 }
 		/^Size: / { size = $2 }
 		/^$/ {
-			kernel = name ~ /^linux-(image|binary|base)-[0-9]/ && name !~ /-(dbg|unsigned|rt-|rt)/
+			kernel = name ~ /^linux-(image|binary|base)-[0-9]/ && name !~ /-(dbg|unsigned)/ && (name ~ /-rt-/) == rt
 			if (kernel && size > 8000000 && (best == "" || size < least)) { best = name "=" version; least = size }
 		}
 		END { if (best != "") print best }'
@@ -68,7 +81,7 @@ for suite in $suites; do
 		echo "kernels.sh: $suite: cannot be reached: $(grep -m1 -E '^(E|W):' "$work/log" || tail -n1 "$work/log")" >&2
 		continue
 	fi
-	package=$(smallest "$suite")
+	package=$(smallest)
 	if [ -z "$package" ]; then
 		echo "kernels.sh: $suite: has no kernel package" >&2
 		continue

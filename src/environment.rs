@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use crate::analysis::disturbance;
+use crate::cell::softirq::backlog_threads;
 use crate::results::Environment;
+use crate::sys::realtime::is_realtime;
 
 /// The environment of this process, now.
 pub fn read() -> Environment {
@@ -31,8 +33,8 @@ pub fn read() -> Environment {
         load_average: line("/proc/loadavg"),
         rps_lo: line("/sys/class/net/lo/queues/rx-0/rps_cpus"),
         threaded_lo: line("/sys/class/net/lo/threaded"),
-        realtime: line("/sys/kernel/realtime") == "1",
-        backlog_threads: line("/proc/cmdline").split(' ').any(|word| word.starts_with("thread_backlog_napi")),
+        realtime: is_realtime(&kernel_version, &line("/sys/kernel/realtime")),
+        backlog_threads: backlog_threads(&line("/proc/cmdline")),
         busy_poll: line("/proc/sys/net/core/busy_poll"),
         busy_read: line("/proc/sys/net/core/busy_read"),
         tcp_syncookies: line("/proc/sys/net/ipv4/tcp_syncookies"),
@@ -70,18 +72,16 @@ fn allowed_cpus() -> u64 {
 
 /// The mode in brackets where debugfs shows it, else what the build says.
 fn preemption(version: &str) -> String {
+    // Of a PREEMPT_RT kernel debugfs says "full".
+    if is_realtime(version, &line("/sys/kernel/realtime")) {
+        return "PREEMPT_RT".into();
+    }
     let debug = line("/sys/kernel/debug/sched/preempt");
     if let Some(mode) = debug.split_once('(').and_then(|(_, rest)| rest.split_once(')')) {
         return mode.0.to_owned();
     }
-    let real_time = line("/sys/kernel/realtime") == "1";
-    let built = ["PREEMPT_RT", "PREEMPT_DYNAMIC", "PREEMPT_LAZY", "PREEMPT"];
-    let found = built.into_iter().find(|mode| version.contains(mode));
-    match (real_time, found) {
-        (true, _) => "PREEMPT_RT".into(),
-        (_, Some(mode)) => mode.into(),
-        (_, None) => "none".into(),
-    }
+    let built = ["PREEMPT_DYNAMIC", "PREEMPT_LAZY", "PREEMPT"];
+    built.into_iter().find(|mode| version.contains(mode)).unwrap_or("none").into()
 }
 
 /// EEVDF shows its base slice; CFS had a latency target instead (Linux 6.6).
@@ -139,6 +139,7 @@ mod tests {
 
     #[test]
     fn preemption_is_found_in_the_version() {
+        assert_eq!(preemption("#1 SMP PREEMPT_RT Debian 7.3~rc7-1~exp1"), "PREEMPT_RT");
         if line("/sys/kernel/debug/sched/preempt").is_empty() {
             assert_eq!(preemption("#1 SMP PREEMPT_DYNAMIC @0"), "PREEMPT_DYNAMIC");
         }

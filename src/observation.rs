@@ -220,6 +220,10 @@ pub struct Observation {
     pub rounds: Vec<Round>,
     /// From just before the event is made until the worker has it.
     pub claim_latency: Latency,
+    /// From the event to the moment the worker that took it was made runnable; of
+    /// single events, where the source knows it.
+    #[serde(default)]
+    pub wake_latency: Latency,
     /// From the event to the return that took it.
     #[serde(default)]
     pub return_latency: Latency,
@@ -269,6 +273,7 @@ impl Observation {
             winners: Vec::new(),
             rounds: Vec::new(),
             claim_latency: Latency::default(),
+            wake_latency: Latency::default(),
             return_latency: Latency::default(),
             throttling: None,
             traffic: None,

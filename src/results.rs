@@ -79,7 +79,17 @@ pub struct CellResult {
     pub rules: Vec<Expectation>,
 }
 
+/// The id of repetition `repetition`, counted from 1, of the cell `id`.
+pub fn numbered(id: &str, repetition: u32) -> String {
+    if repetition > 1 { format!("{id}#{repetition}") } else { id.to_owned() }
+}
+
 impl CellResult {
+    /// As one of several repetitions, counted from 1.
+    pub fn repeated(self, repetition: u32) -> CellResult {
+        CellResult { id: numbered(&self.id, repetition), repetition, ..self }
+    }
+
     /// The raw facts with the workers where a cell's process put them.
     pub fn whole_observation(&self) -> Option<Observation> {
         let seen = self.observation.clone()?;
@@ -182,6 +192,19 @@ pub struct Results {
 }
 
 impl Results {
+    /// A run of this herd without a cell yet.
+    pub fn new(environment: Environment, experiments: &[Experiment]) -> Results {
+        Results {
+            schema: SCHEMA,
+            herd: env!("CARGO_PKG_VERSION").into(),
+            environment,
+            experiments: experiments.iter().map(ExperimentFacts::from).collect(),
+            cells: Vec::new(),
+            interrupted: false,
+            shard: None,
+        }
+    }
+
     /// How many cells have that verdict.
     pub fn count(&self, verdict: Verdict) -> usize {
         self.cells.iter().filter(|cell| cell.verdict == verdict).count()

@@ -68,7 +68,7 @@ fn where_nobody_answers_the_claim_is_the_end() {
         ("tcp", ""),
         ("unix", "object = \"unix\""),
         ("pipe", "object = \"pipe\""),
-        ("eventfd", "object = \"eventfd\""),
+        ("eventfd", "object = \"eventfd\"\nmode = \"semaphore\""),
         ("udp", "object = \"udp\""),
     ];
     let defaults = "workers = 3\nevents = 101\nrate = 2000\nkind = \"epoll\"\nlimit_ms = 20000";
@@ -166,6 +166,8 @@ fn what_makes_no_sense_is_refused_with_the_way_out() {
     refuse("kind = \"block\"\nconnections = 4", &["beside the listener", "poll"]);
     refuse("kind = \"epoll\"\nobject = \"unix\"\nconnections = 4", &["tcp and tcp6"]);
     refuse("kind = \"epoll\"\nconnections = 4\nhot = 5\nhot_share = 0.5", &["hot = 5 of 4"]);
+    refuse("object = \"eventfd\"\nrate = 100", &["mode = \"semaphore\""]);
+    refuse("object = \"futex\"\nrate = 100", &["futex keeps none"]);
     refuse("object = \"pipe\"\nflows = 3", &["flows are for udp"]);
     refuse("burst = 4\nevents = 8\nwarmup = 6", &["warmup = 6", "burst = 4"]);
     refuse("kind = \"epoll\"\nconnections = 100000\nworkers = 2", &["RLIMIT_NOFILE"]);

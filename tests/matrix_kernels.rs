@@ -48,7 +48,7 @@ fn judge_on(cell: &mut herd::results::CellResult, release: &str) {
         needs: Vec::new(),
         expectations: cell.rules.clone(),
     };
-    let here = herd::analysis::judge::Here { release, lacks: &|_| None };
+    let here = herd::analysis::judge::Here { release, realtime: false, lacks: &|_| None };
     *cell = herd::analysis::judge(&again, cell.whole_observation().unwrap(), &here);
 }
 
@@ -114,6 +114,13 @@ fn a_change_at_the_boundary_of_a_rule_is_explained_by_its_source() {
         woken(r, "epoll-exclusive", &[(4, 23)]);
     });
     check(&[before, new], "epoll + EXCLUSIVE", &["4", "1 [1]"]);
+}
+
+#[test]
+fn a_realtime_kernel_is_named_where_its_release_does_not_say_so() {
+    let realtime = |release| on(release, |r| r.environment.kernel_version = "#1 SMP PREEMPT_RT".into());
+    let found = table(&[realtime("6.12.9"), realtime("6.1.0-9-rt-amd64")]);
+    assert_eq!(labels(&found), ["6.1.0-9-rt-amd64", "6.12.9, PREEMPT_RT"]);
 }
 
 #[test]

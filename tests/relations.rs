@@ -13,7 +13,7 @@ fn settled(this: &str, that: &str, bounds: &str) -> Vec<CellResult> {
          [[wait]]\nname = \"this\"\n{this}\n[[wait]]\nname = \"that\"\n{that}\n\
          [[expect]]\nwait = \"this\"\nwakeups_per_event = {{ times_of = \"that\", {bounds} }}\n"
     );
-    let here = Here { release: "6.1", lacks: &|_| None };
+    let here = Here { release: "6.1", realtime: false, lacks: &|_| None };
     let cells = Experiment::parse("t.toml", &text).unwrap().cells(&[]).unwrap();
     let mut results: Vec<CellResult> =
         cells.iter().map(|cell| judge::judge(cell, scripted::observe(&cell.settings, 1), &here)).collect();

@@ -158,7 +158,8 @@ fn clients_are_accepted_or_reset() {
         "close l0",
         "reset -> 2",
         "accepted+reset -> 5",
-        "connect l0 -> EBADF",
+        "connect l0 -> ECONNREFUSED",
+        "clients refused -> 1",
     ];
     let cell = results(&file("script-clients", &format!("title = \"t\"\n{}", row("clients", &steps))), 0);
     assert_eq!(cell.cells[0].verdict, Verdict::Pass, "{cell:#?}");
@@ -174,8 +175,61 @@ fn only_a_network_of_its_own_is_changed() {
     assert!(matches!(cell.verdict, Verdict::Pass | Verdict::Skip), "{cell:#?}");
     assert_eq!(setting(), before);
     let lines = "[[wait]]\nname = \"row\"\nscript = [\n  \"group l0\",\n  \"migrate on\",\n]";
-    let message = "that would change the network of this machine; write network first";
+    let message = "that is about the network of this machine; write network first";
     check("script-network-bad", lines, 6, &format!("script, \"migrate on\": {message}"));
+}
+
+#[test]
+fn a_stopped_worker_is_left_alone_and_one_that_is_told_does_it() {
+    let steps = [
+        "worker w0 idle",
+        "worker w1 idle",
+        "group l",
+        "pass l w0",
+        "close l",
+        "connect l x 3 -> 3",
+        "w0: pass l w1",
+        "w0: close l",
+        "w0: accept l -> EBADF",
+        "stop w0",
+        "w1: accept l x 9 -> 3",
+        "clients accepted -> 3",
+        "continue w0",
+        "now w1 accept l",
+        "result w1 -> asleep",
+        "client resets",
+        "connect l -> 1",
+        "result w1 -> 1",
+        "returns w1 -> 1",
+    ];
+    let path = file("script-told", &format!("title = \"t\"\n{}placement = \"processes\"\n", row("told", &steps)));
+    let cell = results(&path, 0).cells.remove(0);
+    assert_eq!(cell.workers.iter().map(|w| w.wakeups).collect::<Vec<_>>(), [0, 1], "{cell:#?}");
+    let busy = ["group l", "worker w0 accept l", "w0: close l", "connect l -> 1"];
+    let path = file("script-busy", &format!("title = \"t\"\n{}", row("busy", &busy)));
+    let said = herd(&["run", &path]);
+    assert!(said.out.contains("w0 still waits, so it can be told nothing"), "{}", said.out);
+}
+
+/// The experiments about accidents; each value in them is exact or a bound.
+#[test]
+fn accidents_come_to_what_they_say() {
+    let names = herd::experiment::embedded::FILES.iter().filter_map(|(path, _)| {
+        let number: u32 = path.strip_prefix("experiments/")?.get(..2)?.parse().ok()?;
+        (60..75).contains(&number).then(|| path.strip_prefix("experiments/")?[3..].strip_suffix(".toml")).flatten()
+    });
+    for name in names {
+        let said = herd(&["run", name, "--format", "json"]);
+        let found = Results::parse("stdout", &said.out).unwrap_or_else(|e| panic!("{e}\n{said:#?}"));
+        for cell in found.cells {
+            let fine = match cell.verdict {
+                Verdict::Pass => true,
+                Verdict::Skip => !cell.reason.is_empty(),
+                _ => false,
+            };
+            assert!(fine, "{}: {:?} {}", cell.id, cell.verdict, cell.reason);
+        }
+    }
 }
 
 #[test]

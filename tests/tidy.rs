@@ -126,8 +126,9 @@ fn every_list_holds_its_folder() {
     check_listed("src/object", &["two_ends"]);
     check_listed("src/wait", &[]);
     check_listed("src/load", &[]);
-    // The cells as rows, which the table formats share, and what `herd advise`, `compare` and `doctor` say.
-    check_listed("src/report", &["advice", "checkup", "comparison", "grid"]);
+    // The cells as rows, which the table formats share, and what `herd advise`, `compare`,
+    // `doctor` and `vm` say.
+    check_listed("src/report", &["advice", "checkup", "comparison", "grid", "kernels"]);
 }
 
 #[test]

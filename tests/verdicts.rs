@@ -34,7 +34,7 @@ fn only_cell(text: &str) -> Cell {
 #[track_caller]
 fn check(cell: &Cell, seen: Observation, lacks: &[&str], verdict: Verdict, reason: &str) -> CellResult {
     let lacking = |need: &str| lacks.contains(&need).then(|| format!("no {need}: ENOSYS"));
-    let here = analysis::judge::Here { release: "6.18.0", lacks: &lacking };
+    let here = analysis::judge::Here { release: "6.18.0", realtime: false, lacks: &lacking };
     let judged = analysis::judge(cell, seen, &here);
     let said: Vec<String> = judged
         .expectations
@@ -323,4 +323,33 @@ fn latencies_that_had_not_settled_show_as_drift() {
     assert_eq!(drift(10_000, 12_000), Some(1.2));
     assert_eq!(drift(10_000, 45_000), Some(4.5));
     assert_eq!(drift(0, 0), None, "nothing was claimed in a third");
+}
+
+/// Judges 6 events with `wakeups` each, counted by `source`, as on PREEMPT_RT.
+#[track_caller]
+fn check_realtime(source: &str, wakeups: u64, expect: &str, verdict: Verdict) {
+    let mut seen = dealt(&[0, 1, 2, 0, 1, 2], wakeups);
+    seen.count_source = source.into();
+    let here = analysis::judge::Here { release: "6.18.0", realtime: true, lacks: &|_| None };
+    let judged = analysis::judge(&cell("", &[expect]), seen, &here);
+    assert_eq!(judged.verdict, verdict, "{}", judged.reason);
+    assert_eq!(judged.reason.contains("PREEMPT_RT"), verdict == Verdict::Skip, "{}", judged.reason);
+}
+
+/// /proc counts a wait for a spin lock as a sleep there; bpf and perf do not.
+#[test]
+fn on_a_realtime_kernel_proc_is_a_floor_and_no_ceiling() {
+    for ceiling in ["= 1", "= { max = 1 }", "= { min = 1, max_per_worker = 0.5 }", "= { never_above = 1 }"] {
+        let expect = format!("wakeups_per_event {ceiling}");
+        check_realtime("proc", 2, &expect, Verdict::Skip);
+        check_realtime("bpf", 2, &expect, Verdict::Fail);
+        check_realtime("perf", 2, &expect, Verdict::Fail);
+        check_realtime("proc", 1, &expect, Verdict::Pass);
+    }
+    check_realtime("proc", 4, "wakeups_per_event = { per_worker = 1, slack = 0.5 }", Verdict::Skip);
+    // Too few is too few, whatever else was counted.
+    check_realtime("proc", 2, "wakeups_per_event = 3", Verdict::Fail);
+    check_realtime("proc", 2, "wakeups_per_event = { per_worker = 1, slack = 0.5 }", Verdict::Fail);
+    check_realtime("proc", 2, "wakeups_per_event = { mean_min = 3, max = 9 }", Verdict::Fail);
+    check_realtime("proc", 2, "returns_per_event = 2", Verdict::Fail);
 }

@@ -1,84 +1,32 @@
 //! `herd vm` against a QEMU that is none: everything that can go wrong with a
 //! guest, without one. Real kernels are booted by `make vm-check`.
 
-use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
-
+use guests::Place;
 use points::{Said, file, herd};
 
+mod guests;
 mod points;
 
-/// Files of one test; gone with it.
-struct Place(tempfile::TempDir);
-
-impl Place {
-    fn new() -> Place {
-        let place = Place(tempfile::tempdir().unwrap());
-        place.write("init", &static_elf());
-        place.write("bzImage", &bz_image());
-        place
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.0.path().join(name).display().to_string()
-    }
-
-    fn write(&self, name: &str, content: &[u8]) -> PathBuf {
-        let path = self.0.path().join(name);
-        std::fs::write(&path, content).unwrap();
-        path
-    }
-
-    /// A shell script in QEMU's place.
-    fn qemu(&self, body: &str) -> String {
-        let path = self.write("qemu", format!("#!/bin/sh\n{body}\n").as_bytes());
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
-        path.display().to_string()
-    }
-
-    fn vm(&self, qemu: &str, more: &[&str]) -> Said {
-        let (kernel, init) = (self.path("bzImage"), self.path("init"));
-        let args = ["vm", "--quiet", "--init", &init, "--qemu", qemu, "--accel", "tcg", "--kernel", &kernel];
-        herd(&[&args, more].concat())
-    }
-}
-
-/// The least that passes for a program without a dynamic linker: a header and
-/// one segment to load.
-fn static_elf() -> Vec<u8> {
-    let mut elf = vec![0; 64 + 56];
-    elf[..8].copy_from_slice(b"\x7fELF\x02\x01\x01\0");
-    elf[16] = 2; // executable
-    elf[18] = 62; // x86-64
-    elf[20] = 1;
-    elf[32] = 64; // program headers follow
-    elf[52] = 64;
-    elf[54] = 56;
-    elf[56] = 1;
-    elf[64] = 1; // PT_LOAD
-    elf
-}
-
-fn bz_image() -> Vec<u8> {
-    let mut image = vec![0; 1024 + 1600];
-    image[0x1f1] = 1;
-    image[0x1f4] = 100;
-    image[0x202..0x206].copy_from_slice(b"HdrS");
-    image[0x236] = 1;
-    image
+#[track_caller]
+fn vm(place: &Place, qemu: &str, more: &[&str]) -> Said {
+    let kernel = place.path("bzImage");
+    let args = place.args(qemu, &[&["--quiet", "--kernel", &kernel], more].concat());
+    herd(&args.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
 /// What a fake guest makes of the run: exit code, and one message that says why.
 #[track_caller]
 fn check_guest(body: &str, code: i32, message: &str) -> Said {
     let place = Place::new();
-    let said = place.vm(&place.qemu(body), &["--limit", "2"]);
+    let said = vm(&place, &place.qemu(body), &["--limit", "2"]);
     assert_eq!(said.code, Some(code), "{said:#?}");
     assert!(said.err.contains(message), "{message:?} is not in {said:#?}");
     assert!(said.err.contains("bzImage: "), "the kernel is not named: {said:#?}");
     said
 }
 
+/// Needs no kernel, and passes.
+const NULL_CELLS: &str = "title = \"t\"\n[[wait]]\nname = \"null\"\nkind = \"null\"\n";
 const READY: &str = r#"echo '{"ready":{"kernel_release":"1.2.3"}}'"#;
 const START: &str = r#"echo '{"start":"herd/epoll/placement=processes"}'"#;
 
@@ -101,16 +49,62 @@ fn a_guest_that_hangs_is_ended_and_its_cell_named() {
 #[test]
 fn a_kernel_that_crashes_in_a_cell_fails_that_cell() {
     let panic = "echo '[    3.1] Kernel panic - not syncing: Oops' >&2";
-    // The two ports are read side by side: the cell has started before it crashes.
-    let body = format!("{READY}; {START}; read -r _ < /dev/null; sleep 0.3; {panic}; sleep 0.3");
-    let said = check_guest(&body, 1, "Kernel panic - not syncing: Oops");
+    let said = check_guest(&format!("{READY}; {START}; {panic}"), 1, "Kernel panic - not syncing: Oops");
     assert!(said.out.contains("0 of 22 cells as expected, 1 failed, 21 invalid"), "{said:#?}");
+}
+
+#[test]
+fn a_guest_that_talks_without_end_is_ended() {
+    check_guest("cat /dev/zero >&2", 3, "the guest's console prints without end");
+    check_guest(&format!("{READY}; yes '[ 1.0] foo bar' >&2"), 3, "the guest's console prints without end");
+    check_guest("cat /dev/zero", 3, "the guest floods the result port");
+    check_guest(&format!("{READY}; yes '{{\"start\":\"a\"}}'"), 3, "garbage on the result port: a starts while a runs");
+}
+
+#[test]
+fn a_qemu_that_closes_its_port_is_not_waited_for() {
+    check_guest(&format!("{READY}; exec sleep 1000 >&-"), 3, "the guest ended early (QEMU: it does not end)");
+    // What it prints afterwards is its last word all the same.
+    check_guest("exec >&-; echo 'qemu: last words' >&2; exit 1", 3, "console: qemu: last words");
+}
+
+#[test]
+fn too_little_memory_is_said_where_a_kernel_does_not_start() {
+    let place = Place::new();
+    let said = vm(&place, &place.qemu("exit 0"), &["--memory", "32"]);
+    assert!(said.err.contains("did not come to PID 1") && said.err.contains("32 MiB"), "{said:#?}");
+    let dies = "echo 'Kernel panic - not syncing: System is deadlocked on memory' >&2";
+    check_guest(dies, 3, "256 MiB of memory are too little (--memory)");
+}
+
+/// Lines of the kernel about one cell, whatever ran before and after.
+#[test]
+fn a_crash_that_a_guest_survives_is_a_failed_point_of_its_cell() {
+    let place = Place::new();
+    let nothing = file("vm-oops", NULL_CELLS);
+    let run = herd(&["run", &nothing, "--format", "json"]);
+    let cells = herd::results::Results::parse("run", &run.out).unwrap().cells;
+    let kernel = place.kernel("survivor", "1.2.3", &cells);
+    // Two lines, then the kernel's word, and the rest when it has been heard.
+    let body = format!(
+        "{}\nhead -n 2 \"$kernel.says\"; echo 'BUG: something' >&2; echo 'WARNING: else' >&2\n\
+         exec tail -n +3 \"$kernel.says\"",
+        guests::TELLS.lines().take(2).collect::<Vec<_>>().join("\n")
+    );
+    let qemu = place.qemu(&body);
+    let args = place.args(&qemu, &["--quiet", "--check", &nothing, "--kernel", &kernel]);
+    let said = herd(&args.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!(said.code, Some(1), "{said:#?}");
+    let tests = points::read(&said.out);
+    let failed: Vec<_> = tests.iter().flat_map(|t| &t.subtests).filter(|t| !t.ok).collect();
+    assert!(matches!(&failed[..], [one] if one.name.ends_with("/kernel")), "{failed:#?}");
+    failed[0].says("measured: BUG: something");
 }
 
 #[test]
 fn what_cannot_be_booted_is_one_message() {
     let place = Place::new();
-    let missing = place.vm(&place.path("no-such-qemu"), &[]);
+    let missing = vm(&place, &place.path("no-such-qemu"), &[]);
     assert_eq!(missing.code, Some(3), "{missing:#?}");
     assert!(missing.err.contains("is not installed (Debian: qemu-system-x86"), "{missing:#?}");
     let text = place.write("text", b"no kernel at all").display().to_string();
@@ -124,11 +118,66 @@ fn what_cannot_be_booted_is_one_message() {
     assert!(dynamic.code == Some(3) || dynamic.err.contains("make static"), "{dynamic:#?}");
 }
 
+/// What is no kernel is refused with one message before anything is started.
+#[track_caller]
+fn check_no_kernel(content: &[u8], message: &str) {
+    let place = Place::new();
+    let path = place.write("given", content).display().to_string();
+    let args = place.args("/nonexistent/qemu", &["--kernel", &path]);
+    let said = herd(&args.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!((said.code, said.err.lines().count()), (Some(2), 1), "{said:#?}");
+    assert!(said.err.contains("given: ") && said.err.contains(message), "{message:?} is not in {said:#?}");
+}
+
+fn deb(data: &str, content: &[u8]) -> Vec<u8> {
+    let mut package = ar::Builder::new(Vec::new());
+    for (name, content) in [("debian-binary", b"2.0\n".as_slice()), (data, content)] {
+        package.append(&ar::Header::new(name.into(), content.len() as u64), content).unwrap();
+    }
+    package.into_inner().unwrap()
+}
+
+fn tar_with(name: &str, content: &[u8]) -> Vec<u8> {
+    let mut tar = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_size(content.len() as u64);
+    tar.append_data(&mut header, name, content).unwrap();
+    tar.into_inner().unwrap()
+}
+
+#[test]
+fn what_is_no_kernel_is_refused_before_any_boot() {
+    let image = guests::bz_image();
+    check_no_kernel(&image[..2000], "a kernel image cut off: 2000 of 2624 bytes");
+    check_no_kernel(&image[..0x220], "a kernel image cut off after 544 bytes");
+    check_no_kernel(&guests::static_elf(), "an ELF file without a PVH note (CONFIG_PVH)");
+    let mut foreign = guests::static_elf();
+    foreign[18] = 183; // EM_AARCH64
+    check_no_kernel(&foreign, "an ELF file for another machine");
+    let mut arm = vec![0; 64];
+    arm[56..60].copy_from_slice(b"ARM\x64");
+    check_no_kernel(&arm, "a kernel for arm64");
+    let mut old = image.clone();
+    old[0x236] = 0;
+    check_no_kernel(&old, "a 32-bit kernel");
+    check_no_kernel(&deb("data.tar", &tar_with("./usr/share/doc/x", b"text")), "a package without a kernel");
+    check_no_kernel(&deb("control.tar.xz", b""), "a package without data.tar");
+    check_no_kernel(&deb("data.tar.xz", b"no xz at all"), "a damaged package");
+    check_no_kernel(&deb("data.tar", &tar_with("./boot/vmlinuz-6.1", &image[..2000])), "a kernel image cut off");
+    // A whole one comes as far as QEMU, which is not there.
+    let place = Place::new();
+    let package = deb("data.tar", &tar_with("./boot/vmlinuz-6.1", &image));
+    let path = place.write("k.deb", &package).display().to_string();
+    let args = place.args("/nonexistent/qemu", &["--quiet", "--kernel", &path]);
+    let said = herd(&args.iter().map(String::as_str).collect::<Vec<_>>());
+    assert!(said.err.contains("/nonexistent/qemu is not installed"), "{said:#?}");
+}
+
 #[test]
 fn one_kernel_that_fails_costs_the_others_nothing() {
     let place = Place::new();
     let text = place.write("text", b"no kernel at all").display().to_string();
-    let nothing = file("vm-host", "title = \"t\"\n[[wait]]\nname = \"null\"\nkind = \"null\"\n");
+    let nothing = file("vm-host", NULL_CELLS);
     let said = herd(&["vm", "--quiet", &nothing, "--kernel", "host", &text]);
     assert_eq!(said.code, Some(3), "{said:#?}");
     assert!(said.err.contains("no kernel"), "{said:#?}");
@@ -144,12 +193,8 @@ fn check_bisect(qemu: &str, code: i32) {
     assert_eq!(said.code, Some(0), "{said:#?}");
     let script = place.write("which.sh", said.out.as_bytes());
     let (qemu, kernel, init) = (place.qemu(qemu), place.path("bzImage"), place.path("init"));
-    let herd = place.write(
-        "herd",
-        format!("#!/bin/sh\nexec {} \"$@\" --init {init} --qemu {qemu} --limit 2\n", env!("CARGO_BIN_EXE_herd"))
-            .as_bytes(),
-    );
-    std::fs::set_permissions(&herd, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let binary = env!("CARGO_BIN_EXE_herd");
+    let herd = place.script("herd", &format!("exec {binary} \"$@\" --init {init} --qemu {qemu} --limit 2"));
     let mut command = std::process::Command::new("sh");
     let said = points::said(command.arg(script).env("KERNEL", kernel).env("HERD", herd));
     assert_eq!(said.code, Some(code), "{said:#?}");
@@ -159,7 +204,7 @@ fn check_bisect(qemu: &str, code: i32) {
 fn a_kernel_that_cannot_be_booted_is_skipped_by_bisect() {
     check_bisect("exit 0", 125);
     let crash = format!(
-        "{READY}; echo '{{\"start\":\"question/accept/object=tcp/placement=processes\"}}'; sleep 0.3; echo 'Kernel panic - x' >&2; sleep 0.3"
+        "{READY}; echo '{{\"start\":\"question/accept/object=tcp/placement=processes\"}}'; echo 'Kernel panic - x' >&2"
     );
     check_bisect(&crash, 125);
 }

@@ -41,16 +41,18 @@ pub fn looks(at: &Environment) -> Vec<Look> {
             "PREEMPT_RT",
             if at.realtime { "yes" } else { "no" },
             at.realtime,
-            true,
-            "locks sleep and softirqs are threads, so wakeups may be more and later",
-            "none; compare only with other PREEMPT_RT kernels",
+            // Seen by bpf and perf, and told by each verdict where proc counts.
+            false,
+            "spin locks sleep and softirqs are preempted: times, races and D-sleeps are its own",
+            "none; count with bpf or perf (proc cannot tell a wait for a lock from a sleep)",
         ),
         look(
             "backlog threads",
             if at.backlog_threads { "yes" } else { "no" },
             at.backlog_threads,
-            true,
-            "a thread may still be waking workers when a round seems over",
+            // Quiet waits for that thread; see cell/softirq.rs.
+            false,
+            "a thread delivers packets: times and races are its own",
             "boot without thread_backlog_napi",
         ),
         look(
@@ -156,8 +158,8 @@ mod tests {
         check(|e| *e = Environment::default(), &[], 0);
         check(|e| e.rps_lo = "00000000,00000003".into(), &["RPS on lo"], 1);
         check(|e| e.rps_lo = "00000000,00000000".into(), &[], 0);
-        check(|e| e.realtime = true, &["PREEMPT_RT"], 1);
-        check(|e| e.backlog_threads = true, &["backlog threads"], 1);
+        check(|e| e.realtime = true, &["PREEMPT_RT"], 0);
+        check(|e| e.backlog_threads = true, &["backlog threads"], 0);
         check(|e| e.threaded_lo = "1".into(), &["threaded NAPI on lo"], 1);
         check(|e| e.busy_poll = "50".into(), &["net.core.busy_poll"], 1);
         check(|e| e.busy_read = "50".into(), &["net.core.busy_read"], 1);

@@ -5,7 +5,7 @@
 //! invalid, never a pass and never a fail.
 
 use super::metrics::{self, Facts, Value};
-use super::{relation, steps, winners};
+use super::{realtime, relation, steps, winners};
 use crate::experiment::expectation::{Share, Times};
 use crate::experiment::settings::Stranded;
 use crate::experiment::{Cell, Expectation, Rule, Settings, Winners};
@@ -22,6 +22,8 @@ pub const SCRIPT: &str = "script";
 pub struct Here<'a> {
     /// As `uname -r` says it.
     pub release: &'a str,
+    /// Built with PREEMPT_RT.
+    pub realtime: bool,
     /// Why a probe failed, by probe name.
     pub lacks: &'a dyn Fn(&str) -> Option<String>,
 }
@@ -36,6 +38,7 @@ pub fn judge(cell: &Cell, mut seen: Observation, here: &Here<'_>) -> CellResult 
         let judged = match (expectation.kernel.excludes(here.release).or(lacking), hard) {
             (Some(why), _) => skipped(expectation, why),
             (None, Verdict::Invalid) => invalid(expectation, &reason),
+            (None, _) if here.realtime => realtime::judge(expectation, &facts),
             (None, _) => one(expectation, &facts),
         };
         expectations.push(judged);
@@ -227,7 +230,7 @@ fn hard_checks(facts: &Facts<'_>, expectations: &[Expectation]) -> (Verdict, Str
     (Verdict::Pass, String::new())
 }
 
-fn skipped(expectation: &Expectation, why: String) -> Judged {
+pub(super) fn skipped(expectation: &Expectation, why: String) -> Judged {
     Judged {
         metric: expectation.metric.clone(),
         expected: expected(&expectation.rule, None),

@@ -223,6 +223,13 @@ pub const METRICS: &[Metric] = &[
     metric!("claim_latency_us_max", "us", "the same, largest", |f| f.latency_us(f.seen.claim_latency.max)),
     metric!("claim_latency_us_p999", "us", "the same, 99.9th percentile", |f| us(f.seen.claim_latency, |l| l.p999)),
     metric!("claim_latency_us_p9999", "us", "the same, 99.99th percentile", |f| us(f.seen.claim_latency, |l| l.p9999)),
+    metric!(
+        "wake_latency_us_p50",
+        "us",
+        "from just before a single event to the wake of the worker that took it (bpf)",
+        |f| us(f.seen.wake_latency, |l| l.p50)
+    ),
+    metric!("wake_latency_us_p99", "us", "the same, 99th percentile", |f| us(f.seen.wake_latency, |l| l.p99)),
     metric!("return_latency_us_p50", "us", "from just before the event to the return that took it, median", |f| us(
         f.seen.return_latency,
         |l| l.p50

@@ -9,6 +9,7 @@ pub mod merge;
 pub mod metrics;
 pub mod points;
 pub mod rank;
+pub mod realtime;
 pub mod relation;
 pub mod sources;
 pub mod steps;

@@ -208,19 +208,24 @@ fn point(name: String, runs: &[(&CellResult, Judged)], rule: Option<&Rule>) -> P
     }
 }
 
+/// `wanted` in characters that every format takes.
+pub fn name(wanted: &str) -> String {
+    let kept = |c: char| if c.is_ascii_alphanumeric() || "-_=.+/".contains(c) { c } else { '-' };
+    let mut name: String = wanted.chars().map(kept).collect();
+    if !name.starts_with(|c: char| c.is_ascii_alphabetic()) {
+        name.insert_str(0, "x-");
+    }
+    name
+}
+
 /// Names given so far.
 #[derive(Default)]
 struct Names(HashSet<String>);
 
 impl Names {
-    /// `wanted` in characters that every format takes, with a number behind it
-    /// when it is taken.
+    /// [`name`], with a number behind it when it is taken.
     fn unique(&mut self, wanted: &str) -> String {
-        let kept = |c: char| if c.is_ascii_alphanumeric() || "-_=.+/".contains(c) { c } else { '-' };
-        let mut name: String = wanted.chars().map(kept).collect();
-        if !name.starts_with(|c: char| c.is_ascii_alphabetic()) {
-            name.insert_str(0, "x-");
-        }
+        let mut name = name(wanted);
         let mut number = 2;
         let base = name.clone();
         while !self.0.insert(name.clone()) {

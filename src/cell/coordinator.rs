@@ -121,7 +121,7 @@ fn attempt(plan: &Plan, used: &mut Option<Counter>) -> Result<Observation, End> 
     };
     let timers = settings.sleeps_in_holds() || object.fires_by_timer();
     let members: Vec<Member> = tasks.iter().map(|t| Member { pid: t.pid as i32, tid: t.tid as i32 }).collect();
-    let mut watch = Watch::new(&ledger, tasks, counter, timers).map_err(|e| invalid(e.to_string()))?;
+    let mut watch = Watch::new(&ledger, tasks, counter, timers, cpu).map_err(|e| invalid(e.to_string()))?;
     opened.injector.meet(&members).map_err(|e| refusal(None, &e, settings))?;
     let found = measure(plan, &ledger, &crew, &mut watch, opened.injector.as_mut(), limited.as_ref());
     *used = Some(watch.into_counter());

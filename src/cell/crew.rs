@@ -114,7 +114,7 @@ impl Crew {
                     task = Some(Task::new(pid, tid, kit.ledger.workers() <= KEEP_FILES)?);
                 }
                 if task.is_some() && !opened {
-                    slot.give_turns(1);
+                    slot.give_turns(1, 0);
                     opened = true;
                 }
                 let waiting = slot.phase() == Phase::Waiting;
@@ -139,7 +139,7 @@ impl Crew {
                         limit.as_millis()
                     )));
                 }
-                let _ = nix::sched::sched_yield();
+                sys::spin::yield_cpu();
             }
             tasks.extend(task);
         }
@@ -183,6 +183,24 @@ impl Crew {
                 other => return other.map(drop),
             }
         }
+    }
+
+    /// Stops the process of worker `index`; it is stopped on return.
+    pub fn stop(&self, index: u32) -> Result<(), Errno> {
+        let pid = self.processes[(index / self.threads) as usize];
+        kill(pid, Signal::SIGSTOP)?;
+        loop {
+            // Death would be told as well, and is found by `check_alive`.
+            match waitid(Id::Pid(pid), WaitPidFlag::WSTOPPED | WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT) {
+                Err(Errno::EINTR) => {}
+                other => return other.map(drop),
+            }
+        }
+    }
+
+    /// Lets it run again.
+    pub fn resume(&self, index: u32) -> Result<(), Errno> {
+        kill(self.processes[(index / self.threads) as usize], Signal::SIGCONT)
     }
 
     /// The workers that live in process `pid`, in words.

@@ -46,6 +46,9 @@ const BEGUN: usize = 40;
 const ENDED: usize = 41;
 const SINCE: usize = 42;
 const OUTCOME: usize = 43;
+/// What the coordinator wants done in the next turn, and whether the last one paused.
+const ORDER: usize = 44;
+const PAUSED: usize = 45;
 
 /// Errors counted by name.
 const ERRNOS: [Errno; 7] =
@@ -137,8 +140,14 @@ impl Slot<'_> {
         self.words[BEGUN].store(u64::from(turn) + 1, Release);
     }
 
+    /// What this turn is to do, as the coordinator put it.
+    pub fn order(&self) -> u64 {
+        self.words[ORDER].load(Relaxed)
+    }
+
     /// And ends with this: events, or an errno below zero.
-    pub fn ended(&self, turn: u32, outcome: i64) {
+    pub fn ended(&self, turn: u32, paused: bool, outcome: i64) {
+        self.words[PAUSED].store(paused.into(), Relaxed);
         self.words[OUTCOME].store(outcome as u64, Relaxed);
         self.words[ENDED].store(u64::from(turn) + 1, Release);
     }
@@ -221,8 +230,10 @@ impl<'a> Slot<'a> {
         (both != 0).then_some(((both >> 32) as u32, both as u32))
     }
 
-    /// Opens the gate: the worker has turns up to, without, number `turns`.
-    pub fn give_turns(&self, turns: u32) {
+    /// Opens the gate: the worker has turns up to, without, number `turns`, and does
+    /// `order` in the last, where it is a worker of a script.
+    pub fn give_turns(&self, turns: u32, order: u64) {
+        self.words[ORDER].store(order, Relaxed);
         futex::store_and_wake(&self.words[GATE], turns);
     }
 
@@ -234,6 +245,11 @@ impl<'a> Slot<'a> {
     /// How many turns have ended, and what the last of them came to.
     pub fn turns_ended(&self) -> (u32, i64) {
         (self.words[ENDED].load(Acquire) as u32, self.words[OUTCOME].load(Relaxed) as i64)
+    }
+
+    /// Whether the last turn that ended is to be gone on with.
+    pub fn paused(&self) -> bool {
+        self.words[PAUSED].load(Relaxed) != 0
     }
 
     /// When the last turn began.

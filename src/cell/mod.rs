@@ -21,6 +21,7 @@ mod quota;
 pub mod rounds;
 pub mod script;
 pub mod scripted;
+pub mod softirq;
 mod tally;
 pub mod task;
 mod traffic;

@@ -15,6 +15,10 @@
 //! only they can wake anybody; after that nobody is left to wake the others, and
 //! one look at each of these is proof.
 //!
+//! On PREEMPT_RT the walk over the wait queue can be preempted, and threads of the
+//! kernel do it; there these must sleep, too, before the workers are looked at
+//! (`softirq.rs`). A worker that waits for a lock (D) is awake by either way.
+//!
 //! Where BPF counts who is awake, 2 and 3 are one memory read: the number is kept
 //! by the kernel at every wake and every switch.
 //!
@@ -33,6 +37,7 @@ use super::agreement::Switched;
 use super::contract::Asleep;
 use super::count::{Counter, Sleeps};
 use super::ledger::{Ledger, Phase};
+use super::softirq::SoftirqThreads;
 use super::task::{Look, Runs, Switches, Task};
 use crate::observation::Lane;
 
@@ -65,6 +70,8 @@ struct Watched {
     active: bool,
     /// Was killed: sleeps no more and never will.
     dead: bool,
+    /// Was stopped by SIGSTOP: rests in state T, wherever that met it.
+    stopped: bool,
 }
 
 /// All workers of a cell, and the source that counts their sleeps.
@@ -73,14 +80,16 @@ pub struct Watch {
     counter: Counter,
     /// Whether timers wake workers, so that the counter may not see all wakes.
     timers: bool,
+    /// Threads of the kernel that may be waking workers.
+    softirqs: SoftirqThreads,
     /// For a source that knows only the sum.
     total: Sleeps,
 }
 
 impl Watch {
     /// Starts watching. Call it with every worker asleep in its wait; `timers`
-    /// says whether workers are also woken by timers.
-    pub fn new(ledger: &Ledger, tasks: Vec<Task>, counter: Counter, timers: bool) -> io::Result<Watch> {
+    /// says whether workers are also woken by timers, `cpu` is the injector's.
+    pub fn new(ledger: &Ledger, tasks: Vec<Task>, counter: Counter, timers: bool, cpu: usize) -> io::Result<Watch> {
         let watched = ledger.slots().zip(tasks).zip(0..).map(|((slot, task), worker)| {
             let sleeps = counter.of(worker, ledger, &task)?;
             Ok(Watched {
@@ -92,6 +101,7 @@ impl Watch {
                 own_sleeps: slot.own_sleeps(),
                 active: false,
                 dead: false,
+                stopped: false,
                 task,
             })
         });
@@ -100,6 +110,7 @@ impl Watch {
             total: counter.total().transpose()?.unwrap_or_default(),
             counter,
             timers,
+            softirqs: SoftirqThreads::of(cpu)?,
         })
     }
 
@@ -112,6 +123,18 @@ impl Watch {
     /// what they were: the wake it died of was no event.
     pub fn bury(&mut self, worker: usize) {
         self.workers[worker].dead = true;
+    }
+
+    /// From now on `worker` sleeps elsewhere, by its own word.
+    pub fn expect(&mut self, worker: usize, asleep: Asleep) {
+        self.workers[worker].expected = asleep;
+    }
+
+    /// From now on `worker` is stopped, or is not any more.
+    pub fn set_stopped(&mut self, worker: usize, stopped: bool) {
+        let watched = &mut self.workers[worker];
+        watched.stopped = stopped;
+        watched.active = true;
     }
 
     pub fn is_dead(&self, worker: usize) -> bool {
@@ -139,6 +162,10 @@ impl Watch {
             if slot.phase() != Phase::Waiting {
                 return Ok(not_yet(worker, "busy by its own word"));
             }
+        }
+        // First: what they woke before they slept is awake, or done and asleep again.
+        if let Some(thread) = self.softirqs.busy()? {
+            return Ok(not_yet(0, &format!("{thread} may still be waking workers")));
         }
         match self.awake() {
             Some(0) => {}
@@ -169,7 +196,7 @@ impl Watch {
             }
             let mut more = false;
             for (worker, watched) in self.workers.iter_mut().enumerate().filter(|(_, w)| !w.active && !w.dead) {
-                if !watched.task.sleeps()? {
+                if !watched.rests()? {
                     return Ok(Some(NotYet { worker: worker as u32, why: "woken or stopped".into() }));
                 }
                 if watched.moved()? {
@@ -258,8 +285,17 @@ impl Watch {
 }
 
 impl Watched {
+    /// Whether its state letter is that of a worker nobody has woken.
+    fn rests(&self) -> io::Result<bool> {
+        if self.stopped { self.task.stopped() } else { self.task.sleeps() }
+    }
+
     /// Why it is not asleep in its wait, if it is not.
     fn awake(&self) -> io::Result<Option<String>> {
+        if self.stopped {
+            // It runs no more on its way there, so it can wake nobody.
+            return Ok((!self.task.stopped()?).then(|| "not stopped".into()));
+        }
         Ok(match self.task.look(&self.expected)? {
             Look::Asleep => None,
             Look::Running => Some("running".into()),

@@ -32,6 +32,8 @@ pub struct Stage<'a> {
     /// Events fired, and the claims there were before the first of them.
     fired: u64,
     base: u64,
+    /// When the last event was fired.
+    fired_at: u64,
     /// Of these events, those whose clients came to nothing; nobody need claim them.
     lost: u64,
     warnings: Vec<String>,
@@ -54,6 +56,7 @@ impl<'a> Stage<'a> {
             tally: Tally::new(ledger.workers()),
             fired: 0,
             base: 0,
+            fired_at: 0,
             lost: 0,
             warnings: Vec::new(),
         }
@@ -155,6 +158,7 @@ impl<'a> Stage<'a> {
         let made = if stays { self.injector.attach() } else { self.injector.fire() };
         let tag = made.map_err(|e| invalid(format!("event {}: {e}", self.fired)))?;
         self.fired += 1;
+        self.fired_at = at;
         self.tally.open.add(tag, at);
         Ok(())
     }
@@ -185,7 +189,13 @@ impl<'a> Stage<'a> {
         self.tally.dsleeps = self.tally.dsleeps.zip(change.dsleeps).map(|(sum, more)| sum + more);
         let before = self.tally.winners_total();
         let third = (self.fired - batch) * 3 / self.plan.settings.events;
-        self.tally.read(self.ledger, third.min(2) as usize)?;
+        let claimed = self.tally.read(self.ledger, third.min(2) as usize)?;
+        if let (1, &[(_, worker)]) = (batch, claimed.as_slice())
+            && self.fired_at > 0
+        {
+            let woken = self.watch.counter().lane(worker, self.ledger, self.fired_at).woken_ns;
+            woken.into_iter().for_each(|ns| self.tally.woken.saturating_record(ns.max(1)));
+        }
         self.injector.retire(claims < self.fired);
         let claimed = self.tally.winners_total() - before;
         self.tally.round(change.wakeups, change.returns, claimed, self.plan.trace);
@@ -257,7 +267,7 @@ impl<'a> Stage<'a> {
                     return Err(End::Interrupted);
                 }
             }
-            let _ = nix::sched::sched_yield();
+            sys::spin::yield_cpu();
         }
     }
 

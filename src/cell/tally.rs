@@ -55,6 +55,8 @@ pub(super) struct Tally {
     pub(super) open: Open,
     /// From the event to the return that claimed it.
     returned: Histogram<u64>,
+    /// From the event to the wake of the worker that claimed it.
+    pub(super) woken: Histogram<u64>,
     pub(super) quiet_ns: u64,
     pub(super) dsleeps: Option<u64>,
     pub(super) timeline: Option<Timeline>,
@@ -77,6 +79,7 @@ impl Tally {
             seen: vec![0; workers as usize],
             open: Open::default(),
             returned: histogram(),
+            woken: histogram(),
             quiet_ns: 0,
             dsleeps: Some(0),
             timeline: None,
@@ -94,8 +97,9 @@ impl Tally {
     }
 
     /// Reads the new records of all workers, in the order of their claims; they
-    /// belong to that third of the events, counted from 0. Returns their tags.
-    pub(super) fn read(&mut self, ledger: &Ledger, third: usize) -> Result<Vec<u32>, End> {
+    /// belong to that third of the events, counted from 0. Returns the tag and the
+    /// worker of each.
+    pub(super) fn read(&mut self, ledger: &Ledger, third: usize) -> Result<Vec<(u32, u32)>, End> {
         let mut fresh: Vec<(Record, u32)> = Vec::new();
         for (worker, slot) in ledger.slots().enumerate() {
             let records = slot.records(&mut self.seen[worker]).map_err(|lost| End::Invalid {
@@ -118,7 +122,7 @@ impl Tally {
                 self.winners.push(*worker);
             }
         }
-        Ok(fresh.into_iter().map(|(record, _)| record.tag).collect())
+        Ok(fresh.into_iter().map(|(record, worker)| (record.tag, worker)).collect())
     }
 
     pub(super) fn round(&mut self, wakeups: u64, returns: u64, claims: u64, trace: bool) {
@@ -132,6 +136,7 @@ impl Tally {
     pub(super) fn into_observation(self, found: &mut Observation) {
         found.claim_latency = latency_of(&self.latency);
         found.return_latency = latency_of(&self.returned);
+        found.wake_latency = latency_of(&self.woken);
         found.late_p99 = self.late.map(|third| third.value_at_quantile(0.99));
         found.wakeups_per_round = self.wakeups_per_round;
         found.returns_per_round = self.returns_per_round;

@@ -113,6 +113,12 @@ impl Task {
         Ok(state_of(self.stat.read(&mut buffer)?) == Some('S'))
     }
 
+    /// Whether its state is T, stopped by a signal.
+    pub fn stopped(&self) -> io::Result<bool> {
+        let mut buffer = [0; 512];
+        Ok(state_of(self.stat.read(&mut buffer)?) == Some('T'))
+    }
+
     /// `None` where the kernel does not keep it.
     pub fn runs(&self) -> io::Result<Option<Runs>> {
         let Some(schedstat) = &self.schedstat else {
@@ -152,7 +158,7 @@ fn frame(line: &str) -> String {
 }
 
 /// The state letter: the field behind the last `)`, since a name may hold one.
-fn state_of(stat: &str) -> Option<char> {
+pub(super) fn state_of(stat: &str) -> Option<char> {
     stat.rsplit_once(')')?.1.trim_start().chars().next()
 }
 

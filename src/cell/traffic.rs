@@ -206,12 +206,12 @@ impl Traffic {
     }
 
     /// Where nobody answers, a client is served when it was claimed.
-    pub fn claimed(&mut self, tags: &[u32]) {
+    pub fn claimed(&mut self, claims: &[(u32, u32)]) {
         if self.replies || self.places.is_empty() {
             return;
         }
         let now = now_ns();
-        for tag in tags {
+        for (tag, _) in claims {
             let place = self.places.get_mut(tag).and_then(VecDeque::pop_front);
             if let Some(client) = place.and_then(|place| self.clients[place].take().inspect(|_| self.free.push(place)))
             {

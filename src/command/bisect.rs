@@ -4,18 +4,14 @@
 //! script carries along: the rows of a known one, with one expectation instead of
 //! those of the contract, which may well hold for both values.
 
-use super::{Failure, load, print};
+use super::{Failure, print, text_of};
 use crate::cli::BisectArgs;
 use crate::exit::Exit;
-use crate::experiment::{Experiment, embedded};
+use crate::experiment::Experiment;
 
 pub fn run(args: &BisectArgs) -> Result<Exit, Failure> {
-    let known = load(&args.experiment)?;
-    let text = match embedded::text(&args.experiment) {
-        Some(text) => text.to_owned(),
-        None => std::fs::read_to_string(&args.experiment)
-            .map_err(|e| Failure::usage(format!("{}: {e}", args.experiment)))?,
-    };
+    let text = text_of(&args.experiment)?;
+    let known = Experiment::parse(&args.experiment, &text)?;
     let question = question(&text, args);
     // What is wrong with the row or the expectation is said now, not by each build.
     let parsed = Experiment::parse("--expect", &question).map_err(|e| Failure::usage(e.to_string()))?;

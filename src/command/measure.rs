@@ -17,7 +17,7 @@ use crate::experiment::cells::Set;
 use crate::experiment::shard::{self, Shard};
 use crate::experiment::{Cell, Experiment};
 use crate::observation::Observation;
-use crate::results::{CellResult, ExperimentFacts, Results, SCHEMA, ShardFacts, Verdict};
+use crate::results::{CellResult, Results, ShardFacts, Verdict};
 use crate::runner::{self, Probes, Wish, limits::Limits, local::Local};
 
 /// How often /proc counts again when it has more wakeups than the others: an
@@ -68,14 +68,10 @@ pub fn experiments(asked: &Asked<'_>) -> Result<(Results, Option<i32>), Failure>
     let mut cells = planned(&experiments, &args.sets, asked.purpose)?;
     let part = args.shard.map(|shard| take(shard, &mut cells, args.repeat));
     let mut store = args.output.as_deref().map(|dir| Store::open(dir, &experiments, args.shard)).transpose()?;
-    let wish = Wish { trace: args.trace, count_with: args.count_with.clone(), ..Wish::default() };
+    let wish = wish(args);
     let how = How { repeat: args.repeat, wish: &wish, quiet: asked.quiet, purpose: asked.purpose };
     let (mut results, stopped) = measure(&experiments, &cells, &how)?;
-    if part.is_some() {
-        // No heading without a cell; merging finds them all again.
-        results.experiments.retain(|e| results.cells.iter().any(|cell| cell.experiment == e.name));
-        results.shard = part;
-    }
+    mark(&mut results, part.as_ref());
     if let Some(store) = &mut store {
         store.write(&results, asked.quiet)?;
     }
@@ -90,15 +86,7 @@ pub fn measure(
     how: &How<'_>,
 ) -> Result<(Results, Option<i32>), Failure> {
     let local = Local::new().map_err(|e| Failure::machine(format!("cannot take over signals: {e}")))?;
-    let mut results = Results {
-        schema: SCHEMA,
-        herd: env!("CARGO_PKG_VERSION").into(),
-        environment: environment::read(),
-        experiments: experiments.iter().map(ExperimentFacts::from).collect(),
-        cells: Vec::new(),
-        interrupted: false,
-        shard: None,
-    };
+    let mut results = Results::new(environment::read(), experiments);
     let probes = Probes::new(results.environment.stable_release());
     let stopped = Runs { how, local, probes }.all(cells, &mut results.cells);
     relation::settle(&mut results.cells);
@@ -134,8 +122,22 @@ pub fn planned(experiments: &[Experiment], sets: &[Set], purpose: Purpose) -> Re
     Ok(cells)
 }
 
+/// How the cells are to be observed.
+pub fn wish(args: &MeasureArgs) -> Wish {
+    Wish { trace: args.trace, count_with: args.count_with.clone(), ..Wish::default() }
+}
+
+/// Says in the results which part they are, if they are one.
+pub fn mark(results: &mut Results, part: Option<&ShardFacts>) {
+    if part.is_some() {
+        // No heading without a cell; merging finds them all again.
+        results.experiments.retain(|e| results.cells.iter().any(|cell| cell.experiment == e.name));
+        results.shard = part.cloned();
+    }
+}
+
 /// Leaves only the cells of that part, and says which they are.
-fn take(shard: Shard, cells: &mut Vec<Planned>, repeat: u32) -> ShardFacts {
+pub fn take(shard: Shard, cells: &mut Vec<Planned>, repeat: u32) -> ShardFacts {
     let all: Vec<&Cell> = cells.iter().map(|planned| &planned.cell).collect();
     let (places, plan) = (shard.places(&all), shard::digest(&all, repeat));
     let mut place = 0..;
@@ -157,7 +159,7 @@ impl Runs<'_> {
         for repetition in 1..=self.how.repeat {
             for planned in cells {
                 bar.set_message(planned.cell.id.clone());
-                let mut result = match (self.local.stopped(), self.how.purpose) {
+                let result = match (self.local.stopped(), self.how.purpose) {
                     (None, _) => self.one(planned, repetition),
                     (Some(signal), Purpose::Show) => {
                         bar.finish_and_clear();
@@ -165,11 +167,7 @@ impl Runs<'_> {
                     }
                     (Some(_), Purpose::Check { .. }) => judge::not_run(&planned.cell, "interrupted before it ran"),
                 };
-                result.repetition = repetition;
-                if repetition > 1 {
-                    result.id = format!("{}#{repetition}", result.id);
-                }
-                done.push(result);
+                done.push(result.repeated(repetition));
                 bar.inc(1);
             }
         }

@@ -1,10 +1,10 @@
 //! `herd merge`: the parts of a run, as one result.
 
 use std::fs::File;
-use std::io::{BufWriter, ErrorKind, Write};
+use std::io::ErrorKind;
 use std::path::Path;
 
-use super::{Failure, print};
+use super::{Failure, print, store};
 use crate::analysis::merge::merge;
 use crate::cli::MergeArgs;
 use crate::exit::Exit;
@@ -19,7 +19,7 @@ pub fn run(args: &MergeArgs) -> Result<Exit, Failure> {
     match &args.output {
         None => print(|out| json.write(&whole, Style::default(), out))?,
         Some(path) => {
-            keep(path, &whole)?;
+            store::keep(&whole, &new(path)?, path)?;
             let verdict = Style { quiet: true, ..Style::default() };
             print(|out| report::find("table").expect("table is listed").write(&whole, verdict, out))?;
         }
@@ -27,21 +27,13 @@ pub fn run(args: &MergeArgs) -> Result<Exit, Failure> {
     Ok(whole.exit())
 }
 
-/// Writes a new file; nothing is ever overwritten.
-fn keep(path: &Path, whole: &Results) -> Result<(), Failure> {
-    let file = File::create_new(path).map_err(|e| {
+/// A new file; nothing is ever overwritten.
+fn new(path: &Path) -> Result<File, Failure> {
+    File::create_new(path).map_err(|e| {
         let why = match e.kind() {
             ErrorKind::AlreadyExists => "it exists already; name another file".to_owned(),
             _ => e.to_string(),
         };
         Failure::usage(format!("cannot write {}: {why}", path.display()))
-    })?;
-    let mut out = BufWriter::new(file);
-    let json = report::find("json").expect("json is listed");
-    let written = json.write(whole, Style::default(), &mut out).and_then(|()| out.flush());
-    written.map_err(|e| {
-        // Half a result is worse than none.
-        let _ = std::fs::remove_file(path);
-        Failure::machine(format!("cannot write {}: {e}", path.display()))
     })
 }

@@ -51,10 +51,18 @@ impl From<ExperimentError> for Failure {
 
 /// An embedded experiment by name, or any file by path.
 pub fn load(name: &str) -> Result<Experiment, Failure> {
+    if let Some(found) = embedded::find(name) {
+        return Ok(found?);
+    }
+    Ok(Experiment::parse(name, &text_of(name)?)?)
+}
+
+/// The text that [`load`] would parse.
+pub fn text_of(name: &str) -> Result<String, Failure> {
     let looks_like_a_file = name.contains('/') || name.ends_with(".toml");
     if !looks_like_a_file {
-        if let Some(found) = embedded::find(name) {
-            return Ok(found?);
+        if let Some(text) = embedded::text(name) {
+            return Ok(text.to_owned());
         }
         let names = embedded::names();
         let near = crate::experiment::keys::did_you_mean(name, names.iter().map(String::as_str));
@@ -62,14 +70,13 @@ pub fn load(name: &str) -> Result<Experiment, Failure> {
             "unknown experiment {name:?}{near} (see `herd list`; a file needs a / or .toml)"
         )));
     }
-    let text = std::fs::read_to_string(name).map_err(|e| {
+    std::fs::read_to_string(name).map_err(|e| {
         let hint = match e.kind() {
             io::ErrorKind::InvalidData => "not a text file".to_owned(),
             _ => e.to_string(),
         };
         Failure::usage(format!("cannot read {name}: {hint}"))
-    })?;
-    Ok(Experiment::parse(name, &text)?)
+    })
 }
 
 /// A stored result.

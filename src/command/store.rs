@@ -2,7 +2,7 @@
 //! a result that cannot be kept is found in time; nothing is ever overwritten.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use super::Failure;
@@ -44,13 +44,22 @@ impl Store {
     }
 
     pub fn write(&mut self, results: &Results, quiet: bool) -> Result<(), Failure> {
-        let json = report::find("json").expect("json is listed");
-        let mut out = std::io::BufWriter::new(&self.file);
-        let written = json.write(results, Style::default(), &mut out).and_then(|()| out.flush());
-        written.map_err(|e| Failure::machine(format!("cannot write {}: {e}", self.path.display())))?;
+        keep(results, &self.file, &self.path)?;
         if !quiet {
             eprintln!("kept as {}", self.path.display());
         }
         Ok(())
     }
+}
+
+/// Writes the document into its new file.
+pub fn keep(results: &Results, file: &File, path: &Path) -> Result<(), Failure> {
+    let mut out = BufWriter::new(file);
+    let json = report::find("json").expect("json is listed");
+    let written = json.write(results, Style::default(), &mut out).and_then(|()| out.flush());
+    written.map_err(|e| {
+        // Half a result is worse than none.
+        let _ = std::fs::remove_file(path);
+        Failure::machine(format!("cannot write {}: {e}", path.display()))
+    })
 }

@@ -1,31 +1,33 @@
 //! `herd vm`: the same experiments in other kernels.
 
-use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget};
-use nix::sys::memfd::{MFdFlags, memfd_create};
 
-use super::measure::{self, How, Planned, Purpose};
+use super::measure::{self, How, Purpose};
 use super::store::Store;
 use super::{Failure, print};
 use crate::analysis::matrix::matrix;
 use crate::analysis::{judge, points, relation};
 use crate::cli::VmArgs;
 use crate::exit::Exit;
-use crate::experiment::{Cell, Experiment, embedded};
+use crate::experiment::{Experiment, embedded};
 use crate::report::{self, Style};
-use crate::results::{CellResult, Environment, ExperimentFacts, Results, SCHEMA, Verdict};
-use crate::runner::{Wish, local::Local};
-use crate::vm::archive;
+use crate::results::{Environment, Judged, Results, Verdict, numbered};
+use crate::runner::local::Local;
 use crate::vm::kernel::{self, Kernel};
 use crate::vm::protocol::GuestPlan;
 use crate::vm::qemu::{Farm, Guest, Options, Outcome};
+use crate::vm::{self, archive};
 
 /// The word for the machine we run on.
 const HOST: &str = "host";
+/// Results are relied on: what did not run is said.
+const PURPOSE: Purpose = Purpose::Check { cross_check: false };
+/// How the word of a kernel about itself is told.
+const SAID: &str = "the kernel said: ";
 
 pub fn run(args: &VmArgs) -> Result<Exit, Failure> {
     let names = match (args.experiments.as_slice(), args.check) {
@@ -41,18 +43,23 @@ pub fn run(args: &VmArgs) -> Result<Exit, Failure> {
     let experiments = measure::chosen(&names)?;
     // Everything that can be refused is refused before the first kernel boots.
     let (kernels, mut refused) = kernels(args)?;
-    let cells: Vec<Cell> = cells(&experiments, args)?;
+    let mut planned = measure::planned(&experiments, &args.measure.sets, PURPOSE)?;
+    let part = args.measure.shard.map(|shard| measure::take(shard, &mut planned, args.measure.repeat));
+    let with_host = args.kernels.iter().any(|path| path == Path::new(HOST));
+    let mut stores = stores(&experiments, kernels.len() + usize::from(with_host), args)?;
     let init = if kernels.is_empty() { Vec::new() } else { init(args)? };
     let mut all: Vec<Results> = Vec::new();
     let mut stopped = None;
-    if args.kernels.iter().any(|path| path == Path::new(HOST)) {
-        let (results, signal) = host(&experiments, &cells, args)?;
+    if with_host {
+        let wish = measure::wish(&args.measure);
+        let how = How { repeat: args.measure.repeat, wish: &wish, quiet: args.quiet, purpose: PURPOSE };
+        let (results, signal) = measure::measure(&experiments, &planned, &how)?;
         all.push(results);
         stopped = signal;
     }
     if !kernels.is_empty() && stopped.is_none() {
         let plan = GuestPlan {
-            cells: cells.clone(),
+            cells: planned.into_iter().map(|planned| planned.cell).collect(),
             repeat: args.measure.repeat,
             trace: args.measure.trace,
             count_with: args.measure.count_with.clone(),
@@ -66,13 +73,13 @@ pub fn run(args: &VmArgs) -> Result<Exit, Failure> {
             } else if !args.quiet {
                 eprintln!("{told}");
             }
-            all.push(results_of(&experiments, &plan, kernel, outcome));
+            let interrupted = stopped.is_some() && outcome.failed.is_some();
+            all.push(Results { interrupted, ..results_of(&experiments, &plan, kernel, outcome) });
         }
     }
-    for results in &all {
-        if let Some(directory) = &args.measure.output {
-            Store::open(directory, &experiments, None)?.write(results, args.quiet)?;
-        }
+    all.iter_mut().for_each(|results| measure::mark(results, part.as_ref()));
+    for (store, results) in stores.iter_mut().zip(&all) {
+        store.write(results, args.quiet)?;
     }
     for why in &refused {
         eprintln!("herd: {why}");
@@ -103,12 +110,10 @@ fn kernels(args: &VmArgs) -> Result<(Vec<Kernel>, Vec<String>), Failure> {
     Ok((found, refused))
 }
 
-fn cells(experiments: &[Experiment], args: &VmArgs) -> Result<Vec<Cell>, Failure> {
-    let mut cells = Vec::new();
-    for experiment in experiments {
-        cells.extend(experiment.cells(&args.measure.sets)?);
-    }
-    Ok(cells)
+/// Where the results of `count` kernels will be kept, if anywhere.
+fn stores(experiments: &[Experiment], count: usize, args: &VmArgs) -> Result<Vec<Store>, Failure> {
+    let Some(directory) = &args.measure.output else { return Ok(Vec::new()) };
+    (0..count).map(|_| Store::open(directory, experiments, args.measure.shard)).collect()
 }
 
 /// Ourselves, or the program named, which must need no other file.
@@ -125,16 +130,6 @@ fn init(args: &VmArgs) -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
-fn host(experiments: &[Experiment], cells: &[Cell], args: &VmArgs) -> Result<(Results, Option<i32>), Failure> {
-    let limits = crate::runner::limits::Limits::read();
-    let planned: Vec<Planned> =
-        cells.iter().map(|cell| Planned { cell: cell.clone(), refused: limits.refuse(&cell.settings) }).collect();
-    let wish = Wish { trace: args.measure.trace, count_with: args.measure.count_with.clone(), ..Wish::default() };
-    let purpose = Purpose::Check { cross_check: false };
-    let how = How { repeat: args.measure.repeat, wish: &wish, quiet: args.quiet, purpose };
-    measure::measure(experiments, &planned, &how)
-}
-
 /// Boots all kernels; the second value is the signal that cut it short.
 fn boot(
     kernels: &[Kernel],
@@ -147,9 +142,7 @@ fn boot(
         move |e: std::io::Error| Failure::machine(format!("{what}: {e}"))
     };
     let json = serde_json::to_vec(plan).expect("a plan is plain data");
-    let memory = memfd_create("herd-initrd", MFdFlags::MFD_CLOEXEC)
-        .map_err(|e| Failure::machine(format!("memfd_create: {e}")))?;
-    let mut initrd = File::from(memory);
+    let mut initrd = vm::memory("herd-initrd").map_err(machine("memfd_create"))?;
     let mut packed = archive::base(init).map_err(machine("cannot pack the initramfs"))?;
     // The second archive must begin at a multiple of four.
     packed.resize(packed.len().next_multiple_of(4), 0);
@@ -225,47 +218,43 @@ fn told(kernel: &Kernel, outcome: &Outcome) -> String {
 
 /// What a guest told, and for each cell that it did not come to, why.
 fn results_of(experiments: &[Experiment], plan: &GuestPlan, kernel: &Kernel, outcome: Outcome) -> Results {
-    let mut cells = outcome.heard.cells;
-    let crash = outcome.troubles.iter().find(|(_, trouble)| trouble.crash);
+    let unknown = || Environment { kernel_release: kernel.name.clone(), ..Environment::default() };
+    let mut environment = outcome.heard.environment.unwrap_or_else(unknown);
+    environment.virtualisation = format!("QEMU, {}", outcome.accel);
+    let mut results = Results::new(environment, experiments);
+    let cells = &mut results.cells;
+    *cells = outcome.heard.cells;
+    if let Some(why) = &outcome.failed {
+        for (repetition, cell) in (1..=plan.repeat).flat_map(|n| plan.cells.iter().map(move |cell| (n, cell))) {
+            let id = numbered(&cell.id, repetition);
+            if !cells.iter().any(|done| done.id == id) {
+                cells.push(judge::not_run(cell, why).repeated(repetition));
+            }
+        }
+    }
+    relation::settle(cells);
     for (during, trouble) in &outcome.troubles {
         let Some(cell) = during.as_ref().and_then(|id| cells.iter_mut().find(|cell| cell.id == *id)) else {
             continue;
         };
-        if trouble.crash {
-            cell.verdict = Verdict::Fail;
-            cell.reason = format!("the kernel said: {}", trouble.line);
-        } else if let Some(seen) = &mut cell.observation {
-            seen.warnings.push(format!("the kernel said: {}", trouble.line));
+        let said = format!("{SAID}{}", trouble.line);
+        if !trouble.crash {
+            cell.observation.iter_mut().for_each(|seen| seen.warnings.push(said.clone()));
+        } else if !cell.reason.starts_with(SAID) {
+            // The first of several words about one crash says most. An expectation of
+            // its own, since a cell that a crash did not stop may have right counts.
+            cell.expectations.push(Judged {
+                metric: "kernel".into(),
+                expected: "no crash".into(),
+                measured: trouble.line.clone(),
+                verdict: Verdict::Fail,
+                reason: said.clone(),
+                source: String::new(),
+            });
+            (cell.verdict, cell.reason) = (Verdict::Fail, said);
         }
     }
-    if let Some(why) = &outcome.failed {
-        for cell in &plan.cells {
-            if cells.iter().any(|done| done.id == cell.id) {
-                continue;
-            }
-            let mut missing: CellResult = judge::not_run(cell, why);
-            if outcome.heard.running.as_ref() == Some(&cell.id)
-                && let Some((_, trouble)) = crash
-            {
-                missing.verdict = Verdict::Fail;
-                missing.reason = format!("the kernel said: {}", trouble.line);
-            }
-            cells.push(missing);
-        }
-    }
-    relation::settle(&mut cells);
-    let unknown = || Environment { kernel_release: kernel.name.clone(), ..Environment::default() };
-    let mut environment = outcome.heard.environment.unwrap_or_else(unknown);
-    environment.virtualisation = format!("QEMU, {}", outcome.accel);
-    Results {
-        schema: SCHEMA,
-        herd: env!("CARGO_PKG_VERSION").into(),
-        environment,
-        experiments: experiments.iter().map(ExperimentFacts::from).collect(),
-        cells,
-        interrupted: false,
-        shard: None,
-    }
+    results
 }
 
 fn show(all: &[Results], args: &VmArgs) -> Result<Exit, Failure> {
@@ -273,34 +262,16 @@ fn show(all: &[Results], args: &VmArgs) -> Result<Exit, Failure> {
         return show_matrix(all, args);
     }
     let format = args.format.as_deref().unwrap_or(if args.check { "ktap" } else { "table" });
-    let report = report::find(format).ok_or_else(|| {
-        Failure::usage(format!("--check cannot be shown as {format}; {}", report::names().join(", ")))
-    })?;
+    let report = report::find(format).expect("checked before the first boot");
     let style = Style { quiet: args.quiet, ..Style::default() };
-    let one = combined(all);
-    print(|out| report.write(&one, style, out))?;
-    Ok(if args.check { points::exit(&points::suites(&one)) } else { one.exit() })
-}
-
-/// All kernels in one document: one test plan, with the kernel in front of each name.
-fn combined(all: &[Results]) -> Results {
-    let mut one = all[0].clone();
-    if all.len() == 1 {
-        return one;
-    }
-    (one.experiments, one.cells) = (Vec::new(), Vec::new());
-    for results in all {
-        let kernel = &results.environment.kernel_release;
-        let named = |name: &str| format!("{kernel}/{name}");
-        for experiment in &results.experiments {
-            one.experiments.push(ExperimentFacts { name: named(&experiment.name), ..experiment.clone() });
-        }
-        for cell in &results.cells {
-            let (experiment, id) = (named(&cell.experiment), named(&cell.id));
-            one.cells.push(CellResult { experiment, id, ..cell.clone() });
-        }
-    }
-    one
+    print(|out| match all {
+        [one] => report.write(one, style, out),
+        several => report.write_kernels(several, style, out),
+    })?;
+    Ok(match all {
+        [one] if !args.check => one.exit(),
+        all => points::exit(&all.iter().flat_map(points::suites).collect::<Vec<_>>()),
+    })
 }
 
 /// One table across kernels.

@@ -4,6 +4,7 @@
 //! be had on this machine is decided later, by a probe or by trying it.
 
 pub mod cells;
+mod check;
 pub mod embedded;
 pub mod error;
 pub mod expectation;

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::Settings;
+use super::cells::distinct_workers;
 use super::special::is_default;
 
 /// Which CPUs the workers may use. The injector is always pinned to one.
@@ -70,7 +71,7 @@ pub struct Scheduling {
 
 impl Scheduling {
     /// The probe that tries it.
-    pub fn needs(self) -> Option<&'static str> {
+    fn needs(self) -> Option<&'static str> {
         match self {
             Scheduling { policy, .. } if policy.is_realtime() => Some("sched_fifo"),
             Scheduling { nice: ..0, .. } => Some("nice_below_zero"),
@@ -138,10 +139,20 @@ pub struct Pressure {
     pub quota: Option<Quota>,
 }
 
-/// What goes together with nothing.
+/// Of each worker that may differ from the others.
+fn schedulings(settings: &Settings) -> impl Iterator<Item = Scheduling> {
+    distinct_workers(settings).map(|index| settings.for_worker(index).scheduling)
+}
+
+/// The probes that all this cannot do without.
+pub(super) fn needs(settings: &Settings) -> impl Iterator<Item = &'static str> {
+    let quota = settings.pressure.quota.map(|_| "cgroup_cpu_controller");
+    quota.into_iter().chain(schedulings(settings).filter_map(Scheduling::needs))
+}
+
+/// What cannot go together.
 pub(super) fn refuse(settings: &Settings) -> Result<(), String> {
-    let workers = 0..if settings.overrides.is_empty() { 1 } else { settings.workers };
-    for scheduling in workers.map(|index| settings.for_worker(index).scheduling) {
+    for scheduling in schedulings(settings) {
         if scheduling.policy.is_realtime() && settings.pressure.quota.is_some() {
             return Err(
                 "a quota does not hold real-time tasks back; leave out quota, or policy = \"fifo\" and \"rr\"".into()

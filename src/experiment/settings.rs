@@ -88,6 +88,8 @@ pub enum Steering {
     EbpfCpu,
     /// An eBPF program that counts.
     EbpfRoundRobin,
+    /// No program: the socket of worker i asks for CPU i, by SO_INCOMING_CPU.
+    IncomingCpu,
 }
 
 impl Steering {
@@ -97,6 +99,8 @@ impl Steering {
             Steering::Hash => None,
             Steering::CbpfCpu => Some("reuseport_cbpf"),
             Steering::EbpfCpu | Steering::EbpfRoundRobin => Some("reuseport_ebpf"),
+            // Not whether the group heeds it: that differs between kernels.
+            Steering::IncomingCpu => Some("so_incoming_cpu"),
         }
     }
 }

@@ -45,6 +45,10 @@ impl Object for Event {
         true
     }
 
+    fn queues(&self) -> bool {
+        true
+    }
+
     fn refuse(&self, settings: &Settings) -> Option<String> {
         if mode(self, settings) == COUNTER && kept(settings) > 1 && settings.worker.wait != "null" {
             return Some(

@@ -54,6 +54,12 @@ pub trait Object: Sync {
         false
     }
 
+    /// Whether events wait in it while all workers are awake, so that a load need not
+    /// wait for sleepers.
+    fn queues(&self) -> bool {
+        self.listens()
+    }
+
     /// Whether connections can stay, so that events are messages on them.
     fn takes_connections(&self) -> bool {
         false

@@ -39,6 +39,10 @@ impl Object for Queue {
         Some("posix_mq")
     }
 
+    fn queues(&self) -> bool {
+        true
+    }
+
     fn refuse(&self, settings: &Settings) -> Option<String> {
         let full = || refuse_more_than(ROOM, settings, "a message queue holds 10 messages (fs.mqueue.msg_max)");
         refuse_address(settings, self.name()).or_else(full)

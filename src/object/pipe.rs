@@ -72,6 +72,10 @@ impl Object for Pipe {
         true
     }
 
+    fn queues(&self) -> bool {
+        true
+    }
+
     fn refuse(&self, settings: &Settings) -> Option<String> {
         let full = || match mode(self, settings) {
             READ => refuse_more_than(BYTES, settings, "a pipe holds 4096 bytes for sure"),

@@ -33,6 +33,10 @@ impl Object for PosixSem {
         false
     }
 
+    fn queues(&self) -> bool {
+        true
+    }
+
     fn refuse(&self, settings: &Settings) -> Option<String> {
         refuse_extras(self, settings)
     }

@@ -50,6 +50,10 @@ impl Object for Pair {
         true
     }
 
+    fn queues(&self) -> bool {
+        true
+    }
+
     fn refuse(&self, settings: &Settings) -> Option<String> {
         let full = || refuse_more_than(ROOM, settings, "a socket buffer of the default size holds 200 messages");
         refuse_address(settings, self.name()).or_else(full)

@@ -51,6 +51,10 @@ impl Object for SysV {
         false
     }
 
+    fn queues(&self) -> bool {
+        true
+    }
+
     fn refuse(&self, settings: &Settings) -> Option<String> {
         refuse_extras(self, settings)
     }

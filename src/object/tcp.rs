@@ -83,6 +83,7 @@ impl Object for Tcp {
             backlog: i32::try_from(settings.backlog).expect("the key table bounds backlog"),
             block,
             reuse: settings.sharing == Sharing::Own || settings.group,
+            by_cpu: settings.steering == Steering::IncomingCpu,
         };
         let program = program(settings).during(Call::Bpf)?;
         let mut addresses = Vec::new();
@@ -97,9 +98,10 @@ impl Object for Tcp {
             }
             (sharing, _) => {
                 let count = if sharing == Sharing::Own { settings.workers } else { settings.objects };
-                for _ in 0..count {
+                for index in 0..count {
                     let same_port = plan.reuse.then(|| addresses.first().map(SocketAddr::port)).flatten();
                     let socket = plan.bind(self.address(same_port.unwrap_or(settings.port)))?;
+                    plan.ask_for_cpu(&socket, index)?;
                     let address = bound_to(&socket)?;
                     if !addresses.contains(&address) {
                         addresses.push(address);
@@ -134,7 +136,7 @@ fn injector(clients: Clients, settings: &Settings) -> Box<dyn Injector> {
 /// their numbers are those of the workers.
 fn program(settings: &Settings) -> io::Result<Option<Program>> {
     Ok(match settings.steering {
-        Steering::Hash => None,
+        Steering::Hash | Steering::IncomingCpu => None,
         Steering::CbpfCpu => Some(Program::ClassicCpu(settings.workers)),
         Steering::EbpfCpu => Some(Program::cpu(settings.workers)?),
         Steering::EbpfRoundRobin => Some(Program::rotation(settings.workers)?),
@@ -147,6 +149,8 @@ struct Plan {
     backlog: i32,
     block: bool,
     reuse: bool,
+    /// Each socket asks for the packets of the CPU that has its number.
+    by_cpu: bool,
 }
 
 impl Plan {
@@ -158,6 +162,11 @@ impl Plan {
         socket.set_nonblocking(!self.block).during(Call::Fcntl)?;
         socket.bind(&address.into()).during(Call::Bind)?;
         Ok(socket)
+    }
+
+    /// SO_INCOMING_CPU, socket(7). Before listen(2), as servers do.
+    fn ask_for_cpu(&self, socket: &Socket, index: u32) -> Result<(), SetupError> {
+        if self.by_cpu { socket.set_cpu_affinity(index as usize).during(Call::Setsockopt) } else { Ok(()) }
     }
 
     fn listen(&self, socket: &Socket) -> Result<(), SetupError> {
@@ -187,6 +196,7 @@ impl Door for TcpDoor {
             (true, Some(handed)) => vec![handed.clone()],
             (true, None) => {
                 let socket = self.plan.bind(self.address)?;
+                self.plan.ask_for_cpu(&socket, index)?;
                 self.plan.listen(&socket)?;
                 // The group begins with the first to listen, and the program is the group's.
                 if let (0, Some(program)) = (index, &self.program) {

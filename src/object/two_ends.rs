@@ -208,7 +208,8 @@ pub(super) fn ready(fd: BorrowedFd<'_>, what: PollFlags) -> io::Result<bool> {
 
 /// The most events that may lie in the object at one time.
 pub(super) fn kept(settings: &Settings) -> u64 {
-    if settings.stranded == Stranded::Count { settings.events } else { settings.burst }
+    let all = settings.stranded == Stranded::Count || crate::experiment::cells::is_timed(settings);
+    if all { settings.events } else { settings.burst }
 }
 
 /// Refuses more events at one time than the object holds.
@@ -217,7 +218,7 @@ pub(super) fn refuse_more_than(room: u64, settings: &Settings, holds: &str) -> O
     (kept > room).then(|| {
         format!(
             "{holds}, and these settings leave up to {kept} unclaimed; use a burst of at most {room}, \
-             and with stranded = \"count\" no more events than that"
+             and with stranded = \"count\" or a timed load no more events than that"
         )
     })
 }

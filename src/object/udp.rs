@@ -74,6 +74,10 @@ impl Object for Udp {
         true
     }
 
+    fn queues(&self) -> bool {
+        true
+    }
+
     fn refuse(&self, settings: &Settings) -> Option<String> {
         let many = settings.objects > 1;
         if settings.sharing == Sharing::Own && (many || settings.group) {

@@ -1,7 +1,7 @@
 //! KernelCI's common report format, schema 5.0, as `kcidb-io` validates it.
 //!
-//! One checkout and one build stand for the running kernel: herd did not build
-//! it and knows its release only. Every test point is a test with a dot-separated
+//! One checkout and one build stand for each kernel: herd did not build it and knows
+//! its release only. Every test point is a test with a dot-separated
 //! path that begins with `herd`.
 
 use std::io::{self, Write};
@@ -9,6 +9,7 @@ use std::io::{self, Write};
 use chrono::{DateTime, SecondsFormat};
 use serde_json::{Map, Value, json};
 
+use super::kernels::labels;
 use super::{Report, Style};
 use crate::analysis::points::{self, Point};
 use crate::results::{Results, Verdict};
@@ -29,47 +30,75 @@ impl Report for Kcidb {
         "test points for KernelCI, as kcidb-io validates them"
     }
 
-    fn write(&self, results: &Results, _: Style, out: &mut dyn Write) -> io::Result<()> {
-        let environment = &results.environment;
-        let release = clean(&environment.kernel_release);
-        let (checkout, build) = (id(&["linux", &release]), id(&["linux", &release, &environment.machine]));
-        let started = environment.started.parse().ok().and_then(|s| DateTime::from_timestamp(s, 0));
-        let started = started.map(|time| time.to_rfc3339_opts(SecondsFormat::Secs, false));
-        let mut tests = Vec::new();
-        for suite in points::suites(results) {
-            for point in &suite.points {
-                let unique = id(&[&release, &environment.machine, &environment.started, &suite.name, &point.name]);
-                let mut test = test(point);
-                test.insert("id".into(), unique.into());
-                test.insert("build_id".into(), build.as_str().into());
-                test.insert("path".into(), path(&suite.name, &point.name).into());
-                test.insert("environment".into(), machine(results));
-                test.extend(started.iter().map(|time| ("start_time".into(), time.as_str().into())));
-                tests.push(Value::Object(test));
+    fn write(&self, results: &Results, style: Style, out: &mut dyn Write) -> io::Result<()> {
+        self.write_kernels(std::slice::from_ref(results), style, out)
+    }
+
+    /// A checkout and a build for each kernel.
+    fn write_kernels(&self, all: &[Results], _: Style, out: &mut dyn Write) -> io::Result<()> {
+        let (mut checkouts, mut builds, mut tests) = (Vec::new(), Vec::new(), Vec::new());
+        for (results, label) in all.iter().zip(labels(all)) {
+            let (checkout, build) = kernel(results);
+            tests.extend(tests_of(results, &label, &build["id"]));
+            for (known, new) in [(&mut checkouts, checkout), (&mut builds, build)] {
+                if !known.iter().any(|other: &Value| other["id"] == new["id"]) {
+                    known.push(new);
+                }
             }
         }
         let document = json!({
             "version": { "major": 5, "minor": 0 },
-            "checkouts": [{
-                "id": checkout,
-                "origin": ORIGIN,
-                "comment": format!("the running kernel, Linux {release}"),
-                "valid": true,
-            }],
-            "builds": [{
-                "id": build,
-                "checkout_id": checkout,
-                "origin": ORIGIN,
-                "comment": clean(&environment.kernel_version),
-                "architecture": architecture(&environment.machine),
-                "status": "PASS",
-                "misc": { "environment": environment },
-            }],
+            "checkouts": checkouts,
+            "builds": builds,
             "tests": tests,
         });
         serde_json::to_writer_pretty(&mut *out, &document)?;
         writeln!(out)
     }
+}
+
+/// The checkout and the build that stand for a kernel.
+fn kernel(results: &Results) -> (Value, Value) {
+    let environment = &results.environment;
+    let release = clean(&environment.kernel_release);
+    let checkout = id(&["linux", &release]);
+    let build = json!({
+        "id": id(&["linux", &release, &environment.machine]),
+        "checkout_id": checkout,
+        "origin": ORIGIN,
+        "comment": clean(&environment.kernel_version),
+        "architecture": architecture(&environment.machine),
+        "status": "PASS",
+        "misc": { "environment": environment },
+    });
+    let checkout = json!({
+        "id": checkout,
+        "origin": ORIGIN,
+        "comment": format!("the running kernel, Linux {release}"),
+        "valid": true,
+    });
+    (checkout, build)
+}
+
+/// The points of a kernel; `label` tells two runs of one kernel apart.
+fn tests_of(results: &Results, label: &str, build: &Value) -> Vec<Value> {
+    let environment = &results.environment;
+    let started = environment.started.parse().ok().and_then(|s| DateTime::from_timestamp(s, 0));
+    let started = started.map(|time| time.to_rfc3339_opts(SecondsFormat::Secs, false));
+    let mut tests = Vec::new();
+    for suite in points::suites(results) {
+        for point in &suite.points {
+            let unique = id(&[label, &environment.machine, &environment.started, &suite.name, &point.name]);
+            let mut test = test(point);
+            test.insert("id".into(), unique.into());
+            test.insert("build_id".into(), build.clone());
+            test.insert("path".into(), path(&suite.name, &point.name).into());
+            test.insert("environment".into(), machine(results));
+            test.extend(started.iter().map(|time| ("start_time".into(), time.as_str().into())));
+            tests.push(Value::Object(test));
+        }
+    }
+    tests
 }
 
 fn test(point: &Point) -> Map<String, Value> {

@@ -13,6 +13,7 @@ mod grid;
 mod json;
 mod junit;
 mod kcidb;
+mod kernels;
 mod ktap;
 mod markdown;
 pub mod matrix;
@@ -48,6 +49,12 @@ pub trait Report: Sync {
     fn about(&self) -> &'static str;
 
     fn write(&self, results: &Results, style: Style, out: &mut dyn Write) -> io::Result<()>;
+
+    /// The same of several kernels, as one document: with the kernel in front of each
+    /// name, where the format has no better way.
+    fn write_kernels(&self, all: &[Results], style: Style, out: &mut dyn Write) -> io::Result<()> {
+        kernels::combined(all).map_or(Ok(()), |one| self.write(&one, style, out))
+    }
 }
 
 /// Every format; the first is the default.

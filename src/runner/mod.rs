@@ -18,12 +18,13 @@ use std::collections::HashMap;
 pub struct Probes {
     /// As `uname -r` says it.
     release: String,
+    realtime: bool,
     said: HashMap<String, Option<String>>,
 }
 
 impl Probes {
     pub fn new(release: &str) -> Probes {
-        Probes { release: release.into(), said: HashMap::new() }
+        Probes { release: release.into(), realtime: crate::sys::realtime::here(), said: HashMap::new() }
     }
 
     /// Why `name` is lacking here; `None` when it is there.
@@ -80,7 +81,7 @@ pub fn run_cell(cell: &Cell, local: &mut local::Local, probes: &mut Probes, wish
     let lacks: HashMap<String, Option<String>> =
         cell.expectations.iter().flat_map(|e| &e.needs).map(|need| (need.clone(), probes.lacking(need))).collect();
     let lacks = |need: &str| lacks.get(need).cloned().flatten();
-    let here = Here { release: &probes.release, lacks: &lacks };
+    let here = Here { release: &probes.release, realtime: probes.realtime, lacks: &lacks };
     let judged = analysis::judge(cell, seen, &here);
     if !failed_by_chance(&judged) || local.stopped().is_some() {
         return judged;

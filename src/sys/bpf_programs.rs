@@ -11,7 +11,7 @@
 //! ```text
 //! waking(p)       total += 1                          a wake is on its way
 //! wakeup(p)       p.flag ? total -= 1 : p.flag = 1    the wake becomes the flag
-//! switch out(p)   sleeping and p.flag: p.flag = 0, total -= 1
+//! switch out(p)   sleeping, not in D, and p.flag: p.flag = 0, total -= 1
 //! switch in(p)    not p.flag: p.flag = 1, total += 1  (see below)
 //! ```
 //!
@@ -25,6 +25,12 @@
 //! task that wakes itself (`p == current`) takes no such lock, but is running:
 //! its flag is set, and all who look at it find it set. `sched_waking` is
 //! serialised with nothing, and touches only atomic counters.
+//!
+//! A task in state D waits for a lock in the middle of something and is on its way
+//! to its wait or out of it: awake, for who asks whether all rest. On PREEMPT_RT
+//! that is every spin lock that is taken (TASK_RTLOCK_WAIT, which the tracepoint
+//! shows as D since 5.18, 25795ef6299f, and as runnable in 5.15 to 5.17), and its
+//! holder may be a thread of the kernel that is not watched.
 //!
 //! The rule of switch in covers a switch-out that said "sleeping" of a task
 //! that did not sleep: Linux 5.18 to 6.13 report so when a signal is pending.
@@ -60,6 +66,8 @@ pub const CPU_IN: usize = 88;
 const SLEEPING: i32 = 0xff;
 /// TASK_INTERRUPTIBLE, "S".
 const INTERRUPTIBLE: i32 = 1;
+/// TASK_UNINTERRUPTIBLE, "D".
+const UNINTERRUPTIBLE: i32 = 2;
 
 /// Where the helpers find their keys: below the frame pointer.
 const TID_KEY: i16 = -4;
@@ -146,6 +154,8 @@ fn leave(asm: &mut Asm, maps: Maps, prev: Field, state: Field, arrive: Label) {
     asm.jump(counted);
     asm.bind(other);
     add(asm, R7, D_SLEEPS, 1);
+    // Not so whoever stops or dies: it comes back to nothing.
+    asm.jump_if_eq(R8, UNINTERRUPTIBLE, arrive);
     asm.bind(counted);
     // The total comes last: who reads 0 finds all counts complete.
     asm.load(Size::U64, R1, R7, FLAG as i16);

@@ -75,3 +75,50 @@ pub fn duplicate(fd: RawFd, lowest: RawFd) -> Result<OwnedFd, Errno> {
     // SAFETY: the kernel just made this descriptor for us alone.
     Ok(unsafe { OwnedFd::from_raw_fd(new) })
 }
+
+/// accept4(2), close-on-exec.
+pub fn accept(listener: RawFd) -> Result<OwnedFd, Errno> {
+    let none = std::ptr::null_mut::<libc::c_void>();
+    // SAFETY: no address is asked for.
+    let new = Errno::result(unsafe { libc::accept4(listener, none.cast(), none.cast(), libc::SOCK_CLOEXEC) })?;
+    // SAFETY: the kernel just made this descriptor for us alone.
+    Ok(unsafe { OwnedFd::from_raw_fd(new) })
+}
+
+/// select(2) of one descriptor for input, without a limit. EINVAL for a number that
+/// does not fit an fd_set.
+pub fn select(fd: RawFd) -> Result<usize, Errno> {
+    if !usize::try_from(fd).is_ok_and(|fd| fd < libc::FD_SETSIZE) {
+        return Err(Errno::EINVAL);
+    }
+    let none = std::ptr::null_mut();
+    // SAFETY: all zeroes is an empty set; the number was found to fit it; the set
+    // is live during the call.
+    let count = unsafe {
+        let mut set: libc::fd_set = std::mem::zeroed();
+        libc::FD_SET(fd, &raw mut set);
+        libc::select(fd + 1, &raw mut set, none, none, std::ptr::null_mut())
+    };
+    Errno::result(count).map(|count| count as usize)
+}
+
+/// shutdown(2) of both directions.
+pub fn shutdown(fd: RawFd) -> Result<(), Errno> {
+    // SAFETY: only numbers are passed.
+    Errno::result(unsafe { libc::shutdown(fd, libc::SHUT_RDWR) }).map(drop)
+}
+
+/// Sets or clears O_NONBLOCK, which belongs to the open file.
+pub fn set_nonblock(fd: RawFd, on: bool) -> Result<(), Errno> {
+    // SAFETY: only numbers are passed.
+    let flags = Errno::result(unsafe { libc::fcntl(fd, libc::F_GETFL) })?;
+    let flags = if on { flags | libc::O_NONBLOCK } else { flags & !libc::O_NONBLOCK };
+    // SAFETY: as above.
+    Errno::result(unsafe { libc::fcntl(fd, libc::F_SETFL, flags) }).map(drop)
+}
+
+/// Bytes that a pipe has room for (F_GETPIPE_SZ).
+pub fn pipe_capacity(fd: RawFd) -> Result<usize, Errno> {
+    // SAFETY: only numbers are passed.
+    Errno::result(unsafe { libc::fcntl(fd, libc::F_GETPIPE_SZ) }).map(|bytes| bytes as usize)
+}

@@ -26,6 +26,7 @@ pub mod perf;
 pub mod pollset;
 pub mod probing;
 pub mod pthread;
+pub mod realtime;
 pub mod ring;
 pub mod shared;
 pub mod sigio;

@@ -13,8 +13,19 @@ use nix::time::{ClockId, clock_gettime};
 
 use super::shared::SharedCell;
 
+unsafe extern "C" {
+    /// pthread_rwlock_timedwrlock(3), which the libc crate does not have.
+    fn pthread_rwlock_timedwrlock(lock: *mut libc::pthread_rwlock_t, end: *const libc::timespec) -> libc::c_int;
+}
+
 fn done(result: libc::c_int) -> Result<(), Errno> {
     if result == 0 { Ok(()) } else { Err(Errno::from_raw(result)) }
+}
+
+/// The end of `limit` by the only clock that pthread_mutex_timedlock(3) knows.
+fn end_of(limit: Duration) -> Result<libc::timespec, Errno> {
+    let end = Duration::from(clock_gettime(ClockId::CLOCK_REALTIME)?) + limit;
+    Ok(libc::timespec { tv_sec: end.as_secs() as libc::time_t, tv_nsec: end.subsec_nanos().into() })
 }
 
 /// A mutex, robust or not.
@@ -53,9 +64,7 @@ impl Mutex {
 
     /// ETIMEDOUT when it is not to be had that soon.
     pub fn lock_within(&self, limit: Duration) -> Result<(), Errno> {
-        // That clock, because pthread_mutex_timedlock(3) knows no other.
-        let end = Duration::from(clock_gettime(ClockId::CLOCK_REALTIME)?) + limit;
-        let end = libc::timespec { tv_sec: end.as_secs() as libc::time_t, tv_nsec: end.subsec_nanos().into() };
+        let end = end_of(limit)?;
         // SAFETY: as in lock; the time outlives the call.
         done(unsafe { libc::pthread_mutex_timedlock(self.at.get(), &raw const end) })
     }
@@ -140,6 +149,13 @@ impl RwLock {
     pub fn write(&self) -> Result<(), Errno> {
         // SAFETY: as in read.
         done(unsafe { libc::pthread_rwlock_wrlock(self.at.get()) })
+    }
+
+    /// ETIMEDOUT when it is not to be had that soon.
+    pub fn write_within(&self, limit: Duration) -> Result<(), Errno> {
+        let end = end_of(limit)?;
+        // SAFETY: as in read; the time outlives the call.
+        done(unsafe { pthread_rwlock_timedwrlock(self.at.get(), &raw const end) })
     }
 
     pub fn try_read(&self) -> Result<(), Errno> {

@@ -4,6 +4,17 @@
 use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+/// Lets whoever wants it have the CPU, for a loop that looks at something again and
+/// again. Not a sleep: the kernel counts a preemption at most.
+///
+/// The PAUSE first is for a host that emulates several CPUs with one thread: QEMU
+/// goes on to the next CPU there (target/i386, `do_pause`), and would else let this
+/// one look for nothing until its slice of 100 ms ends.
+pub fn yield_cpu() {
+    std::hint::spin_loop();
+    let _ = nix::sched::sched_yield();
+}
+
 /// Spins this often before it lets the holder have the CPU.
 const SPINS: u32 = 100;
 
@@ -31,8 +42,7 @@ impl<T> Spin<T> {
             if spins < SPINS {
                 std::hint::spin_loop();
             } else {
-                // Not a sleep: the kernel counts it as a preemption.
-                let _ = nix::sched::sched_yield();
+                yield_cpu();
             }
         }
         let _release = Release(&self.held);

@@ -51,6 +51,12 @@ pub fn choose(member: BorrowedFd<'_>, index: u32) -> Result<(), Errno> {
     attach_classic(member, &mut [step(libc::BPF_RET | libc::BPF_K, index)])
 }
 
+/// Lets the first byte of each datagram, modulo `sockets`, choose in the group of
+/// `member`.
+pub fn choose_by_first_byte(member: BorrowedFd<'_>, sockets: u32) -> Result<(), Errno> {
+    attach_classic(member, &mut classic_first_byte(sockets))
+}
+
 fn attach_classic(member: BorrowedFd<'_>, code: &mut [libc::sock_filter]) -> Result<(), Errno> {
     let program = libc::sock_fprog { len: code.len() as u16, filter: code.as_mut_ptr() };
     set(member, libc::SO_ATTACH_REUSEPORT_CBPF, &program)
@@ -82,6 +88,16 @@ fn set<T>(socket: BorrowedFd<'_>, option: libc::c_int, value: &T) -> Result<(), 
 /// One classic instruction that does not jump.
 fn step(code: u32, k: u32) -> libc::sock_filter {
     libc::sock_filter { code: code as u16, jt: 0, jf: 0, k }
+}
+
+/// ldb [0]; mod #sockets; ret a. The kernel shows the program a datagram without its
+/// header (`run_bpf_filter`).
+fn classic_first_byte(sockets: u32) -> [libc::sock_filter; 3] {
+    [
+        step(libc::BPF_LD | libc::BPF_B | libc::BPF_ABS, 0),
+        step(libc::BPF_ALU | libc::BPF_MOD | libc::BPF_K, sockets),
+        step(libc::BPF_RET | libc::BPF_A, 0),
+    ]
 }
 
 /// ld #cpu; mod #sockets; ret a

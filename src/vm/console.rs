@@ -3,7 +3,7 @@
 /// How much of the end of a console is kept, in bytes.
 const KEPT: usize = 64 * 1024;
 /// A console that prints more than this has gone wild.
-const MOST: u64 = 256 << 20;
+const MOST: u64 = 64 << 20;
 
 /// The kernel is gone or cannot be trusted any more.
 const CRASHES: [&str; 7] = [

@@ -17,6 +17,7 @@ use super::archive::PLAN;
 use super::protocol::{GuestPlan, Line, Speaker};
 use crate::analysis::judge;
 use crate::environment;
+use crate::results::numbered;
 use crate::runner::{self, Probes, Wish, limits::Limits, local::Local};
 use crate::sys;
 
@@ -63,17 +64,13 @@ fn live() -> Result<(), String> {
         for cell in &plan.cells {
             let mut cell = cell.clone();
             cell.settings.limit_ms = cell.settings.limit_ms.saturating_mul(PATIENCE).min(600_000);
-            speaker.say(&Line::Start(cell.id.clone())).map_err(|e| said(PORT, &e))?;
+            speaker.say(&Line::Start(numbered(&cell.id, repetition))).map_err(|e| said(PORT, &e))?;
             let wish = Wish { trace: plan.trace, count_with: plan.count_with.clone(), repetition, timeline: None };
-            let mut result = match limits.refuse(&cell.settings) {
+            let result = match limits.refuse(&cell.settings) {
                 Some(why) => judge::skip(&cell, why),
                 None => runner::run_cell(&cell, &mut local, &mut probes, &wish),
             };
-            result.repetition = repetition;
-            if repetition > 1 {
-                result.id = format!("{}#{repetition}", result.id);
-            }
-            speaker.say(&Line::Cell(Box::new(result))).map_err(|e| said(PORT, &e))?;
+            speaker.say(&Line::Cell(Box::new(result.repeated(repetition)))).map_err(|e| said(PORT, &e))?;
             reap();
         }
     }

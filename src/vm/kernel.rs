@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use elf::ElfBytes;
 use elf::abi::{EM_X86_64, PT_NOTE};
 use elf::endian::AnyEndian;
-use nix::sys::memfd::{MFdFlags, memfd_create};
 
 /// Where a build leaves its kernel, best first.
 const BUILT: [&str; 3] = ["arch/x86/boot/bzImage", "arch/x86_64/boot/bzImage", "vmlinux"];
@@ -57,9 +56,8 @@ pub fn open(path: &Path) -> Result<Kernel, String> {
 }
 
 fn built(tree: &Path) -> Result<PathBuf, String> {
-    let candidates = BUILT.iter().map(|inside| tree.join(inside));
+    let mut candidates = BUILT.iter().map(|inside| tree.join(inside));
     candidates
-        .into_iter()
         .find(|path| path.is_file())
         .ok_or_else(|| format!("a folder without {}; build the kernel first, or name the image", BUILT.join(", ")))
 }
@@ -136,8 +134,7 @@ fn check_elf(image: &mut File) -> Result<(), String> {
 }
 
 /// The kernel out of a Debian package, in memory.
-fn out_of_deb(package: File) -> Result<File, String> {
-    let mut package = package;
+fn out_of_deb(mut package: File) -> Result<File, String> {
     package.seek(SeekFrom::Start(0)).map_err(|e| e.to_string())?;
     let mut archive = ar::Archive::new(package);
     while let Some(member) = archive.next_entry() {
@@ -164,9 +161,7 @@ fn out_of_tar(data: Box<dyn Read + '_>) -> Result<File, String> {
         let mut entry = entry.map_err(damaged)?;
         let path = entry.path().map_err(damaged)?.into_owned();
         if is_kernel(&path) && entry.header().entry_type().is_file() {
-            let memory =
-                memfd_create("herd-kernel", MFdFlags::MFD_CLOEXEC).map_err(|e| format!("memfd_create: {e}"))?;
-            let mut image = File::from(memory);
+            let mut image = super::memory("herd-kernel").map_err(|e| format!("memfd_create: {e}"))?;
             io::copy(&mut entry.by_ref().take(MOST_BYTES), &mut image).map_err(damaged)?;
             image.flush().map_err(damaged)?;
             return Ok(image);

@@ -13,3 +13,10 @@ pub mod guest;
 pub mod kernel;
 pub mod protocol;
 pub mod qemu;
+
+use nix::sys::memfd::{MFdFlags, memfd_create};
+
+/// An empty file that lives in memory alone, as `name` in /proc (memfd_create(2)).
+pub fn memory(name: &str) -> std::io::Result<std::fs::File> {
+    Ok(memfd_create(name, MFdFlags::MFD_CLOEXEC)?.into())
+}

@@ -30,7 +30,7 @@ impl GuestPlan {
 pub enum Line {
     /// PID 1 has begun.
     Ready(Box<Environment>),
-    /// The cell with this id runs now.
+    /// The cell whose result will have this id runs now.
     Start(String),
     /// It has run.
     Cell(Box<CellResult>),
@@ -84,7 +84,7 @@ pub struct Listener {
 /// More than any results; a guest that says more says nonsense.
 const MOST_BYTES: u64 = 1 << 30;
 /// Longer than any line of ours.
-const LONGEST_LINE: usize = 1 << 28;
+const LONGEST_LINE: usize = 1 << 26;
 
 impl Listener {
     /// Takes the next bytes.
@@ -96,12 +96,16 @@ impl Listener {
         if self.bytes > MOST_BYTES || self.rest.len() > LONGEST_LINE {
             return Err("the guest floods the result port".into());
         }
-        self.rest.extend_from_slice(bytes);
-        while let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<u8> = self.rest.drain(..=end).collect();
-            self.line(&line)?;
-        }
-        Ok(())
+        // Only what is new is searched, and what is left moved once: a guest that
+        // talks nonsense must not cost more than its bytes.
+        let Some(last) = bytes.iter().rposition(|byte| *byte == b'\n') else {
+            self.rest.extend_from_slice(bytes);
+            return Ok(());
+        };
+        let mut whole = std::mem::take(&mut self.rest);
+        whole.extend_from_slice(&bytes[..=last]);
+        self.rest.extend_from_slice(&bytes[last + 1..]);
+        whole.split_inclusive(|byte| *byte == b'\n').try_for_each(|line| self.line(line))
     }
 
     fn line(&mut self, line: &[u8]) -> Result<(), String> {
@@ -111,7 +115,11 @@ impl Listener {
         })?;
         match parsed {
             Line::Ready(environment) => self.environment = Some(*environment),
-            Line::Start(id) => self.running = Some(id),
+            Line::Start(id) => {
+                if let Some(other) = self.running.replace(id.clone()) {
+                    return Err(format!("garbage on the result port: {id} starts while {other} runs"));
+                }
+            }
             Line::Cell(result) => {
                 self.running = None;
                 self.cells.push(*result);

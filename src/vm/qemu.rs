@@ -21,8 +21,19 @@ use crate::sys;
 const KVM_PATIENCE: Duration = Duration::from_secs(15);
 // As QEMU spells them.
 const KVM: &str = "kvm";
-const TCG: &str = "tcg,thread=multi";
-const TCG_ONE_THREAD: &str = "tcg,thread=single";
+/// One thread for all CPUs. With a thread each, every wake of a worker on another CPU
+/// waits for the host's scheduler: four times as long here, and some kernels crash
+/// or hang now and then while code is patched (6.12 and 7.3).
+const TCG: &str = "tcg,thread=single";
+/// How long a QEMU that has closed its port may take to end and to print why.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+/// Pieces of 64 KiB that are taken from one guest before the others are heard.
+const MOST_CHUNKS: usize = 16;
+/// MiB that all kernels tried were content with.
+const SMALL: u32 = 128;
+/// What kernels print that have too little memory (mm/oom_kill.c, init/initramfs.c).
+const WANT_OF_MEMORY: [&str; 3] =
+    ["System is deadlocked on memory", "Out of memory: ", "Initramfs unpacking failed: write error"];
 /// Lines of the console that a message shows.
 const LAST_LINES: usize = 4;
 
@@ -73,6 +84,10 @@ pub struct Guest {
     started: Instant,
     last_word: Instant,
     booted: Option<Duration>,
+    /// MiB.
+    memory: u32,
+    /// When QEMU closed the result port.
+    closed: Option<Instant>,
 }
 
 /// Whether this processor can run KVM guests at all. A device without vmx or svm
@@ -125,6 +140,8 @@ impl Guest {
             started: now,
             last_word: now,
             booted: None,
+            memory: options.memory,
+            closed: None,
         })
     }
 
@@ -140,32 +157,25 @@ impl Guest {
 
     /// Hears what there is. `Some` when the guest has ended, well or not.
     fn hear(&mut self, limit: Duration) -> Option<Result<(), String>> {
-        let mut over = false;
-        let mut chunk = [0; 65_536];
-        if let Some(out) = &mut self.child.stdout
-            && ready(out.as_fd())
-        {
-            match out.read(&mut chunk) {
-                Ok(0) => over = true,
-                Ok(length) => {
-                    self.last_word = Instant::now();
-                    if let Err(why) = self.heard.hear(&chunk[..length]) {
-                        return Some(Err(why));
-                    }
-                    if self.booted.is_none() && self.heard.environment.is_some() {
-                        self.booted = Some(self.started.elapsed());
-                    }
-                }
-                Err(e) => return Some(Err(format!("cannot read from QEMU: {e}"))),
-            }
+        let before = self.heard.running.clone();
+        // The console first: what PID 1 said before the kernel printed this is then
+        // surely among what it has said by now, and names the cell.
+        let mut printed = Vec::new();
+        if !matches!(take(&mut self.child.stderr, &mut printed), Ok(false)) {
+            self.child.stderr = None;
         }
-        if let Some(err) = &mut self.child.stderr
-            && ready(err.as_fd())
-        {
-            let length = err.read(&mut chunk).unwrap_or(0);
-            let during = self.heard.running.clone();
-            let found = self.console.hear(&chunk[..length]);
-            self.troubles.extend(found.into_iter().map(|trouble| (during.clone(), trouble)));
+        let mut said = Vec::new();
+        let taken = take(&mut self.child.stdout, &mut said);
+        let understood = self.heard.hear(&said);
+        if !said.is_empty() {
+            self.last_word = Instant::now();
+        }
+        if self.booted.is_none() && self.heard.environment.is_some() {
+            self.booted = Some(self.started.elapsed());
+        }
+        self.note(&printed, before);
+        if let Err(why) = understood {
+            return Some(Err(why));
         }
         if self.heard.complete {
             return Some(Ok(()));
@@ -173,10 +183,16 @@ impl Guest {
         if self.console.floods() {
             return Some(Err("the guest's console prints without end".into()));
         }
-        if over {
-            let code = self.child.wait().map(|status| status.to_string()).unwrap_or_default();
-            let what = if self.booted.is_some() { "the guest ended early" } else { "the kernel did not come to PID 1" };
-            return Some(Err(format!("{what} (QEMU: {code})")));
+        match taken {
+            Err(e) => return Some(Err(format!("cannot read from QEMU: {e}"))),
+            Ok(true) => {
+                self.child.stdout = None;
+                self.closed = Some(Instant::now());
+            }
+            Ok(false) => {}
+        }
+        if let Some(closed) = self.closed {
+            return self.gone(closed).map(Err);
         }
         if self.last_word.elapsed() > limit {
             let what = match (&self.heard.running, self.booted) {
@@ -184,9 +200,52 @@ impl Guest {
                 (None, Some(_)) => "hangs".into(),
                 (None, None) => "hangs before PID 1".into(),
             };
-            return Some(Err(format!("the guest {what}: nothing for {} s (--limit)", limit.as_secs())));
+            let small = self.too_small();
+            return Some(Err(format!("the guest {what}: nothing for {} s (--limit){small}", limit.as_secs())));
         }
         None
+    }
+
+    /// Whether that may be for want of memory, which kernels say in many ways or not
+    /// at all.
+    fn too_small(&self) -> String {
+        let memory = self.memory;
+        let lines = self.console.last_lines(usize::MAX);
+        if lines.iter().any(|line| WANT_OF_MEMORY.iter().any(|mark| line.contains(mark))) {
+            return format!("; {memory} MiB of memory are too little (--memory)");
+        }
+        match self.booted {
+            None if memory < SMALL => format!("; {memory} MiB of memory may be too little (--memory)"),
+            _ => String::new(),
+        }
+    }
+
+    /// Keeps what the kernel complains about with the cell that ran. Several may
+    /// have run since the last look: a kernel that crashed started no other, and one
+    /// that warned most likely did so in the first.
+    fn note(&mut self, printed: &[u8], before: Option<String>) {
+        let now = &self.heard.running;
+        for trouble in self.console.hear(printed) {
+            let during = if trouble.crash { now.clone().or(before.clone()) } else { before.clone().or(now.clone()) };
+            self.troubles.push((during, trouble));
+        }
+    }
+
+    /// What became of a QEMU that has closed the result port: nothing yet, while its
+    /// last words are on their way and it may still end by itself.
+    fn gone(&mut self, closed: Instant) -> Option<String> {
+        let ended = self.child.try_wait();
+        let all = self.child.stderr.is_none() && !matches!(ended, Ok(None));
+        if !all && closed.elapsed() < LAST_WORDS {
+            return None;
+        }
+        let how = match ended {
+            Ok(Some(status)) => status.to_string(),
+            Ok(None) => "it does not end".into(),
+            Err(e) => e.to_string(),
+        };
+        let what = if self.booted.is_some() { "the guest ended early" } else { "the kernel did not come to PID 1" };
+        Some(format!("{what} (QEMU: {how}){}", self.too_small()))
     }
 
     /// Ends QEMU and says what came of it.
@@ -230,6 +289,24 @@ fn missing(qemu: &Path) -> String {
     )
 }
 
+/// Takes what is there now, and says whether that was the end. One that is closed
+/// already gives nothing.
+fn take<R: Read + AsFd>(from: &mut Option<R>, into: &mut Vec<u8>) -> io::Result<bool> {
+    let Some(from) = from else { return Ok(false) };
+    // Not more than so much at once, from a guest that never stops.
+    let mut chunk = [0; 65_536];
+    for _ in 0..MOST_CHUNKS {
+        if !ready(from.as_fd()) {
+            break;
+        }
+        match from.read(&mut chunk)? {
+            0 => return Ok(true),
+            length => into.extend_from_slice(&chunk[..length]),
+        }
+    }
+    Ok(false)
+}
+
 fn ready(fd: BorrowedFd<'_>) -> bool {
     let mut fds = [PollFd::new(fd, PollFlags::POLLIN)];
     matches!(poll(&mut fds, PollTimeout::ZERO), Ok(1))
@@ -269,14 +346,9 @@ impl Farm<'_> {
                     && self.options.accel == Accel::Auto
                     && guest.booted.is_none()
                     && guest.started.elapsed() > KVM_PATIENCE;
-                // Emulation by several threads crashes or hangs some kernels now and
-                // then (int3 and double faults while code is patched; 6.12 and 7.3
-                // here). What is true of a kernel shows with one thread as well.
-                let doubtful = guest.accel == TCG && go_on && matches!(ended, Some(Err(_)));
                 let kernel = *kernel;
-                if slow || doubtful {
-                    let accel = if slow { TCG } else { TCG_ONE_THREAD };
-                    match Guest::start_with(&self.kernels[kernel], self.initrd, self.options, accel) {
+                if slow {
+                    match Guest::start_with(&self.kernels[kernel], self.initrd, self.options, TCG) {
                         Ok(again) => running[at].1 = again,
                         Err(why) => {
                             running.swap_remove(at);

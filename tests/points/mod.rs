@@ -6,7 +6,8 @@
 #![allow(dead_code)]
 
 use std::collections::HashSet;
-use std::path::PathBuf;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// What a finished command said.
@@ -52,6 +53,35 @@ pub fn file(name: &str, text: &str) -> String {
 /// Says in the test's output why a part could not run.
 pub fn skipped(what: &str, why: &str) {
     eprintln!("SKIP {what}: {why}");
+}
+
+fn repository(inside: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(inside)
+}
+
+/// What the reader in tests/readers says about `text`; `None` where it lacks.
+#[track_caller]
+pub fn reader(reader: &str, module: &str, argument: Option<&Path>, text: &str) -> Option<String> {
+    let installed = repository("target/readers/bin/python3");
+    let python = if installed.exists() { installed } else { PathBuf::from("python3") };
+    let there = Command::new(&python).args(["-c", &format!("import {module}")]).output();
+    if !there.is_ok_and(|output| output.status.success()) || argument.is_some_and(|file| !file.exists()) {
+        skipped(reader, &format!("{} has no {module}; contrib/readers.sh installs it", python.display()));
+        return None;
+    }
+    let mut child = Command::new(&python)
+        .arg(repository(&format!("tests/readers/{reader}.py")))
+        .args(argument)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{err}\n{text}");
+    Some(out.trim().to_owned())
 }
 
 /// One result line with what belongs to it.

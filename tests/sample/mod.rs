@@ -59,7 +59,7 @@ pub fn judge(cell: &mut CellResult) {
         expectations: cell.rules.clone(),
     };
     let repetition = cell.repetition;
-    let here = herd::analysis::judge::Here { release: "", lacks: &|_| None };
+    let here = herd::analysis::judge::Here { release: "", realtime: false, lacks: &|_| None };
     *cell = herd::analysis::judge(&again, cell.whole_observation().unwrap(), &here);
     cell.repetition = repetition;
 }

@@ -119,6 +119,10 @@ fn label(piles: &mut [Pile<'_>]) {
         let differ = |fact: &dyn Fn(&Column) -> String| same.iter().any(|(_, other)| fact(other) != fact(this));
         let release = if this.release.is_empty() { "unknown" } else { &this.release };
         let mut parts = vec![release.to_owned()];
+        // Debian says it in the release; who builds a kernel may not.
+        if this.version.contains("PREEMPT_RT") && !release.contains("-rt") {
+            parts.push("PREEMPT_RT".into());
+        }
         if differ(&|column| column.machine.clone()) {
             parts.push(this.machine.clone());
         }

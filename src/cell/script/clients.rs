@@ -1,99 +1,98 @@
-//! Connections of a script: who connected, and whether it was accepted or reset.
+//! Connections of a script: who connected, and what became of it, seen from the
+//! clients' own ends. A client knows that it was accepted because whoever accepts
+//! it writes one byte.
 
-use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use socket2::{Domain, SockRef, Socket, Type};
+use nix::sys::socket::{MsgFlags, recv};
+use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 
-use super::table::{BACKLOG, Outcome, Table};
-use crate::experiment::script::Name;
-use crate::sys::by_number;
+use super::table::errno;
+use crate::experiment::script::Fate;
 
-/// The end of every client is known at once, but for a handshake that ksoftirqd
-/// finishes; so this limits a wait that should not be.
-const PATIENCE: Duration = Duration::from_secs(1);
-
-/// What became of the clients so far.
-#[derive(Clone, Copy)]
-pub struct Seen {
-    pub accepted: u64,
-    pub reset: u64,
+struct Client {
+    end: OwnedFd,
+    fate: Fate,
 }
 
-/// So many TCP listeners on one port of loopback, which the kernel chooses.
-pub fn group(count: usize) -> Result<Vec<OwnedFd>, Errno> {
-    let mut port = 0;
-    let mut member = || {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
-        socket.set_reuse_port(true)?;
-        socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into())?;
-        socket.listen(BACKLOG)?;
-        port = socket.local_addr()?.as_socket().map_or(0, |address| address.port());
-        Ok(socket.into())
-    };
-    (0..count).map(|_| member().map_err(errno)).collect()
-}
+/// Every client so far but those that left.
+#[derive(Default)]
+pub struct Clients(Vec<Client>);
 
-impl Table {
-    /// A connection, which stays.
-    pub fn connect(&mut self, name: Name) -> Result<(), Errno> {
-        let address = SockRef::from(self.owned(name)?).local_addr().map_err(errno)?;
-        let client = Socket::new(address.domain(), Type::STREAM, None).map_err(errno)?;
+impl Clients {
+    /// One more, which stays. Does not wait for the handshake; an errno is a client
+    /// that was refused at once and does not count, but for ECONNREFUSED.
+    pub fn connect(&mut self, to: &SockAddr) -> Result<(), Errno> {
+        let socket = Socket::new(to.domain(), Type::STREAM, None).map_err(errno)?;
         // A full queue drops the handshake in TCP and would have us sleep in unix.
-        client.connect_timeout(&address, PATIENCE).map_err(errno)?;
-        self.clients.push(client.into());
+        socket.set_nonblocking(true).map_err(errno)?;
+        let fate = match socket.connect(to).map_err(errno) {
+            Ok(()) => Fate::Waiting,
+            Err(Errno::EINPROGRESS) => Fate::Connecting,
+            Err(Errno::ECONNREFUSED) => Fate::Refused,
+            Err(errno) => return Err(errno),
+        };
+        self.0.push(Client { end: socket.into(), fate });
         Ok(())
     }
 
-    pub fn reuseport(&self, name: Name) -> Outcome {
-        SockRef::from(self.owned(name)?).set_reuse_port(true).map(|()| 0).map_err(errno)
+    pub fn len(&self) -> usize {
+        self.0.len()
     }
 
-    /// Accepts from every listener until each client is accepted or reset.
-    pub fn settled(&mut self) -> Result<Seen, Errno> {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let mut more = Vec::new();
-            for listener in self.listeners() {
-                while by_number::poll(listener.as_raw_fd(), 0)? > 0 {
-                    more.push(crate::sys::socket::accept(listener.as_fd())?.0);
-                }
-            }
-            self.accepted.append(&mut more);
-            let living = self.living()?;
-            let seen = Seen { accepted: self.accepted.len() as u64, reset: (self.clients.len() - living.len()) as u64 };
-            let left = deadline.saturating_duration_since(Instant::now());
-            if seen.accepted + seen.reset >= self.clients.len() as u64 || left.is_zero() {
-                return Ok(seen);
-            }
-            // Errors and hangups are reported unasked.
-            let listeners = self.listeners().map(|fd| PollFd::new(fd.as_fd(), PollFlags::POLLIN));
-            let clients = living.iter().map(|fd| PollFd::new(fd.as_fd(), PollFlags::empty()));
-            poll(
-                &mut listeners.chain(clients).collect::<Vec<_>>(),
-                PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX),
-            )?;
+    /// How many of those from number `first` on have one of these fates, as far as
+    /// packets have arrived by now.
+    pub fn count(&mut self, first: usize, fates: &[Fate]) -> Result<u64, Errno> {
+        for client in &mut self.0 {
+            client.look()?;
         }
+        Ok(self.0[first..].iter().filter(|client| fates.contains(&client.fate)).count() as u64)
     }
 
-    /// The clients that see neither error nor hangup.
-    fn living(&self) -> Result<Vec<&OwnedFd>, Errno> {
-        let mut entries: Vec<PollFd<'_>> =
-            self.clients.iter().map(|fd| PollFd::new(fd.as_fd(), PollFlags::empty())).collect();
-        poll(&mut entries, PollTimeout::ZERO)?;
-        let whole = |entry: &PollFd<'_>| entry.revents().is_none_or(|seen| seen.is_empty());
-        Ok(self.clients.iter().zip(&entries).filter(|(_, entry)| whole(entry)).map(|(fd, _)| fd).collect())
+    /// The one that came last ends.
+    pub fn leave(&mut self, reset: bool) -> Result<(), Errno> {
+        let client = self.0.pop().ok_or(Errno::ENOTCONN)?;
+        if reset {
+            SockRef::from(&client.end).set_linger(Some(std::time::Duration::ZERO)).map_err(errno)?;
+        }
+        Ok(())
     }
 }
 
-/// Of a call that the standard library or socket2 made.
-pub(super) fn errno(error: std::io::Error) -> Errno {
-    match error.raw_os_error() {
-        Some(raw) => Errno::from_raw(raw),
-        // Its own patience, which is no errno.
-        None => Errno::ETIMEDOUT,
+impl Client {
+    /// What was so once stays so: a server that has accepted may close.
+    fn look(&mut self) -> Result<(), Errno> {
+        if !matches!(self.fate, Fate::Connecting | Fate::Waiting) {
+            return Ok(());
+        }
+        let mut entry = [PollFd::new(self.end.as_fd(), PollFlags::POLLIN | PollFlags::POLLOUT)];
+        poll(&mut entry, PollTimeout::ZERO)?;
+        let seen = entry[0].revents().unwrap_or(PollFlags::empty());
+        if seen.is_empty() {
+            return Ok(());
+        }
+        // Before the error: a byte that came first is read first.
+        self.fate = match recv(self.end.as_raw_fd(), &mut [0], MsgFlags::MSG_DONTWAIT) {
+            Ok(1..) => Fate::Accepted,
+            Ok(0) => Fate::Reset,
+            Err(Errno::EAGAIN) if seen.intersects(PollFlags::POLLERR | PollFlags::POLLHUP) => Fate::Reset,
+            Err(Errno::EAGAIN) => Fate::Waiting,
+            Err(Errno::ECONNREFUSED) => Fate::Refused,
+            Err(Errno::ECONNRESET | Errno::EPIPE) => Fate::Reset,
+            Err(errno) => return Err(errno),
+        };
+        Ok(())
     }
+}
+
+/// So many sockets that send to `to`, each with the number of its flow.
+pub fn senders(to: &SockAddr, flows: u64) -> Result<Vec<Socket>, Errno> {
+    let sender = |_| {
+        let socket = Socket::new(Domain::IPV4, Type::DGRAM, None)?;
+        socket.connect(to)?;
+        Ok(socket)
+    };
+    (0..flows).map(sender).collect::<std::io::Result<_>>().map_err(errno)
 }

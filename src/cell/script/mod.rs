@@ -2,45 +2,48 @@
 //! a crew. Between two statements every worker is asleep, as observed. Judges
 //! nothing: it notes what each step came to.
 
+mod act;
 mod clients;
+mod group;
+mod holder;
+mod network;
 mod staff;
 mod table;
+mod turns;
 mod waiter;
+mod waits;
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
-use nix::errno::Errno;
-use nix::sched::{CloneFlags, unshare};
-use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::waitpid;
-use nix::unistd::Pid;
-
+use self::clients::Clients;
+use self::holder::Holder;
 use self::staff::Staff;
-use self::table::{Outcome, Table};
+use self::table::Table;
+use self::waits::Got;
 use super::coordinator::{invalid, raise_descriptor_limit};
 use super::count::Counter;
 use super::plan::Plan;
-use super::worker::now_ns;
 use crate::experiment::Script;
-use crate::experiment::script::{Action, Job, Step};
+use crate::experiment::script::{Action, Name};
 use crate::observation::{End, Observation, StepSeen, Times};
 use crate::sys;
-
-/// Around the moment at which a wait times out, in microseconds: the timer has
-/// 50 us of slack, and the sleeper a way to the CPU.
-const SWEEP_US: std::ops::Range<i64> = -20..100;
-
-/// Of the network that whoever opens it is in.
-const MIGRATE: &str = "/proc/sys/net/ipv4/tcp_migrate_req";
 
 /// Runs the script of the plan. Every worker is gone when it returns.
 pub fn observe(plan: &Plan, used: &mut Option<Counter>) -> Result<Observation, End> {
     raise_descriptor_limit();
     let script = plan.settings.script().expect("checked before");
+    let cpus = sys::cpus::allowed().map_err(|e| invalid(e.to_string()))?;
+    // What the main thread sends then arrives on that CPU; see `network::let_arrive`.
+    sys::cpus::pin_to(staff::home(&cpus)).map_err(|e| invalid(format!("cannot pin the main thread: {e}")))?;
     let mut run = Run {
         plan,
+        cpus,
+        clients: Clients::default(),
+        received: BTreeMap::new(),
+        more: Vec::new(),
+        got: Got::new(),
         table: Table::new(&script).map_err(|e| invalid(format!("cannot make the lock: {e}")))?,
         script: &script,
         staff: None,
@@ -63,6 +66,15 @@ pub fn observe(plan: &Plan, used: &mut Option<Counter>) -> Result<Observation, E
 struct Run<'a> {
     plan: &'a Plan,
     script: &'a Script,
+    /// Those that the cell may use.
+    cpus: Vec<usize>,
+    clients: Clients,
+    /// Datagrams that were read for each name and not asked for yet.
+    received: BTreeMap<Name, u64>,
+    /// What has no name.
+    more: Vec<OwnedFd>,
+    /// For the waits of the main thread.
+    got: Got,
     table: Table,
     staff: Option<Staff>,
     holder: Option<Holder>,
@@ -99,10 +111,13 @@ impl Run<'_> {
         }
         let script = self.script;
         let step = &script.steps[at];
-        let outcome = self.act(step, round)?;
-        // Nothing that the main thread does sleeps on behalf of a worker.
-        if let (Some(staff), false) = (&mut self.staff, matches!(step.action, Action::Start(_))) {
-            staff.settle(true)?;
+        let outcome = self.act(at, step, round)?;
+        // Nothing that the main thread does sleeps on behalf of a worker. Whoever was
+        // told to do something, or had to stop, was woken for that.
+        if let Some(staff) = &mut self.staff
+            && !act::settles(&step.action)
+        {
+            staff.settle(!matches!(step.action, Action::Stop(_) | Action::Continue(_)))?;
         }
         match (&step.wanted, outcome) {
             (None, Err(errno)) => {
@@ -118,139 +133,11 @@ impl Run<'_> {
         }
     }
 
-    /// Does it; what it came to, in words.
-    fn act(&mut self, step: &Step, round: u64) -> Result<Result<String, Errno>, End> {
-        let said = |outcome: Outcome| outcome.map(|count| count.to_string());
-        let done = |result: Result<(), Errno>| result.map(|()| String::new());
-        Ok(match &step.action {
-            Action::Open(kind, names) => done(self.table.open(*kind, names)),
-            Action::Dup { from, to } => done(self.table.dup(*from, *to)),
-            Action::Close(name) => done(self.table.close(*name)),
-            Action::Hold => {
-                self.holder = Some(Holder::start().map_err(|e| invalid(format!("cannot fork a holder: {e}")))?);
-                Ok(String::new())
-            }
-            Action::Release => {
-                self.holder = None;
-                Ok(String::new())
-            }
-            Action::Handler { restart } => {
-                sys::interrupt::handle(*restart).map_err(|e| invalid(format!("cannot handle SIGUSR1: {e}")))?;
-                Ok(String::new())
-            }
-            Action::Control(control) => said(self.table.control(control)),
-            Action::Write(names) => said(names.iter().try_fold(0, |sum, name| Ok(sum + self.table.write(*name)?))),
-            Action::WriteAt(name, worker) => {
-                self.until_timeout(*worker, round);
-                said(self.table.write(*name))
-            }
-            Action::Read(name) => said(self.table.read(*name)),
-            Action::Connect(name, count) => {
-                said((0..*count).try_for_each(|_| self.table.connect(*name)).map(|()| *count))
-            }
-            Action::Network => {
-                network().map_err(invalid)?;
-                Ok(String::new())
-            }
-            Action::Migrate(on) => {
-                fs::write(MIGRATE, if *on { "1" } else { "0" }).map_err(|e| invalid(format!("{MIGRATE}: {e}")))?;
-                Ok(String::new())
-            }
-            Action::Reuseport(name) => said(self.table.reuseport(*name)),
-            Action::Clients { accepted, reset } => said(
-                self.table
-                    .settled()
-                    .map(|seen| (if *accepted { seen.accepted } else { 0 }) + (if *reset { seen.reset } else { 0 })),
-            ),
-            Action::Wait(waiting) => {
-                let started = Instant::now();
-                let outcome = self.table.wait(waiting, &mut 0);
-                self.lasted = started.elapsed();
-                said(outcome)
-            }
-            Action::Start(workers) => {
-                self.staff()?.give_turns(workers)?;
-                Ok(String::new())
-            }
-            Action::Kill(worker) => done(self.staff()?.kill(*worker)),
-            Action::Signal(worker) => done(self.staff()?.signal(*worker)),
-            Action::Came => Ok(self.came()?),
-            Action::Result(worker) => match self.staff()?.result(*worker) {
-                Some(outcome) => said(outcome),
-                None => Ok("asleep".into()),
-            },
-            Action::Lasted => Ok(self.lasted.as_millis().to_string()),
-            Action::Repeat { .. } | Action::End => Ok(String::new()),
-        })
-    }
-
     /// The workers, which are started when the first one is asked for.
     fn staff(&mut self) -> Result<&mut Staff, End> {
         if self.staff.is_none() {
-            self.staff = Some(Staff::start(self.plan, self.script, &self.table)?);
+            self.staff = Some(Staff::start(self.plan, self.script, &self.table, &self.cpus)?);
         }
         Ok(self.staff.as_mut().expect("just made"))
-    }
-
-    /// Who came back with an event since it was started.
-    fn came(&mut self) -> Result<String, End> {
-        let names = &self.script.worker_names;
-        let staff = self.staff()?;
-        let came = |worker: &usize| matches!(staff.result(*worker), Some(Ok(1..)));
-        let came: Vec<&str> = (0..names.len()).filter(came).map(|worker| names[worker].as_str()).collect();
-        Ok(if came.is_empty() { "none".into() } else { came.join("+") })
-    }
-
-    /// Spins until about the moment at which the wait of `worker` times out; a
-    /// little earlier or later in each round. A point in time is the condition.
-    fn until_timeout(&self, worker: usize, round: u64) {
-        let (Some(staff), Job::Wait(waiting, _)) = (&self.staff, &self.script.workers[worker]) else {
-            return;
-        };
-        let width = (SWEEP_US.end - SWEEP_US.start) as u64;
-        // A step that shares no factor with the width visits every offset.
-        let offset_us = SWEEP_US.start + (round * 7 % width) as i64;
-        let end_us = waiting.within_us.unwrap_or(0) as i64 + offset_us;
-        let end = staff.since_ns(worker).saturating_add_signed(end_us * 1000);
-        while now_ns() < end {
-            std::hint::spin_loop();
-        }
-    }
-}
-
-/// Moves the cell into a network of its own, which ends with it.
-fn network() -> Result<(), String> {
-    let said = |errno: Errno| format!("unshare: {errno:?}");
-    match unshare(CloneFlags::CLONE_NEWNET) {
-        // The owner of a new user namespace may make all others in it.
-        Err(Errno::EPERM) => unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNET).map_err(said)?,
-        other => other.map_err(said)?,
-    }
-    sys::boot::link_up("lo").map_err(|e| format!("cannot bring lo up: {e}"))
-}
-
-/// A child that keeps open what was open when it was forked.
-struct Holder(Pid);
-
-impl Holder {
-    fn start() -> std::io::Result<Holder> {
-        let parent = nix::unistd::getpid();
-        let pid = sys::fork::fork_running(|| {
-            if sys::fork::die_with(parent).is_err() || sys::signal::default_termination().is_err() {
-                return 1;
-            }
-            loop {
-                nix::unistd::pause();
-            }
-        })?;
-        Ok(Holder(pid))
-    }
-}
-
-impl Drop for Holder {
-    fn drop(&mut self) {
-        // Not reaped yet, so the number is still ours.
-        let _ = kill(self.0, Signal::SIGKILL);
-        let _ = waitpid(self.0, None);
     }
 }

@@ -4,8 +4,10 @@
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::Pid;
 
-use super::table::Table;
+use super::table::{Outcome, Table};
 use super::waiter;
 use crate::cell::agreement::{Switched, disagreement};
 use crate::cell::coordinator::{START_MS, invalid};
@@ -24,13 +26,18 @@ const RECORDS: u64 = 64;
 
 /// Workers that run.
 pub struct Staff {
-    ledger: Ledger,
-    crew: Crew,
+    pub(super) ledger: Ledger,
+    pub(super) crew: Crew,
     /// Absent beside a storm, which never sleeps.
     watch: Option<Watch>,
     members: Vec<(i32, i32)>,
     /// Turns given to each.
-    given: Vec<u32>,
+    pub(super) given: Vec<u32>,
+    /// The job of each.
+    pub(super) jobs: Vec<usize>,
+    /// Those whose last turn was something they were told, with what their wait had
+    /// come to before.
+    pub(super) told: Vec<Option<Option<Outcome>>>,
     /// Sleeps of each that ended between an event and quiet.
     wakeups: Vec<u64>,
     dsleeps: Option<u64>,
@@ -40,23 +47,26 @@ pub struct Staff {
     /// Some wait ends by a timer, perhaps between two readings of counts: sums of
     /// these need not agree then.
     timers: bool,
-    limit: Duration,
+    pub(super) limit: Duration,
+    /// Those whose place of sleep has changed and was not read yet.
+    pub(super) fresh: Vec<usize>,
 }
 
 impl Staff {
     /// Starts every worker of the script; each rests at its gate.
-    pub fn start(plan: &Plan, script: &Script, table: &Table) -> Result<Staff, End> {
+    pub fn start(plan: &Plan, script: &Script, table: &Table, cpus: &[usize]) -> Result<Staff, End> {
         let broken = |e: std::io::Error| invalid(e.to_string());
         let count = script.workers.len();
         let ledger = Ledger::new(count as u32, RECORDS).map_err(broken)?;
-        let cpus = sys::cpus::allowed().map_err(|e| invalid(e.to_string()))?;
-        let work = |slot: Slot<'_>, index: u32| waiter::run(slot, &script.workers[index as usize], table);
+        // Workers keep the whole mask.
+        unpin(cpus).map_err(|e| invalid(format!("cannot unpin the main thread: {e}")))?;
+        let work = |slot: Slot<'_>, index: u32| waiter::run(slot, script, index as usize, table);
         let coordinator = std::process::id();
-        let kit = Kit { settings: &plan.settings, ledger: &ledger, work: &work, cpus: &cpus, coordinator };
+        let kit = Kit { settings: &plan.settings, ledger: &ledger, work: &work, cpus, coordinator };
         let crew = Crew::start(&kit).map_err(invalid)?;
         // What wakes workers runs where the main thread runs; see `coordinator`.
-        sys::cpus::pin_to(*cpus.last().expect("a process has a CPU"))
-            .map_err(|e| invalid(format!("cannot pin the main thread: {e}")))?;
+        let cpu = home(cpus);
+        sys::cpus::pin_to(cpu).map_err(|e| invalid(format!("cannot pin the main thread: {e}")))?;
         let tasks = at_rest(&ledger, &crew)?;
         let members = tasks.iter().map(|t| (t.pid as i32, t.tid as i32)).collect();
         let mut staff = Staff {
@@ -64,6 +74,8 @@ impl Staff {
             watch: None,
             members,
             given: vec![0; count],
+            jobs: script.workers.clone(),
+            told: vec![None; count],
             wakeups: vec![0; count],
             dsleeps: Some(0),
             rounds: Default::default(),
@@ -71,31 +83,18 @@ impl Staff {
             refused: Vec::new(),
             timers: script.has_timers(),
             limit: Duration::from_millis(plan.settings.limit_ms),
+            fresh: Vec::new(),
             ledger,
         };
         if !script.storms() {
             let (counter, refused) =
                 Counter::open(plan.count_with.as_deref(), &comm(coordinator), &tasks).map_err(invalid)?;
             staff.refused = refused;
-            let watch = Watch::new(&staff.ledger, tasks, counter, script.has_timers()).map_err(broken)?;
+            let watch = Watch::new(&staff.ledger, tasks, counter, script.has_timers(), cpu).map_err(broken)?;
             staff.switched = watch.switched().map_err(broken)?;
             staff.watch = Some(watch);
         }
         Ok(staff)
-    }
-
-    /// Lets `workers` wait, those that do not wait already, one after the other:
-    /// each is asleep, or back, before the next one begins.
-    pub fn give_turns(&mut self, workers: &[usize]) -> Result<(), End> {
-        for worker in workers {
-            let slot = self.ledger.slot(*worker as u32);
-            if slot.turns_ended().0 == self.given[*worker] {
-                self.given[*worker] += 1;
-                slot.give_turns(self.given[*worker]);
-                self.settle(false)?;
-            }
-        }
-        Ok(())
     }
 
     /// Goes on when everybody sleeps. With `events` the sleeps since the last
@@ -108,8 +107,12 @@ impl Staff {
         let deadline = Instant::now() + self.limit;
         for tries in 1.. {
             let begun = self.ledger.slots().zip(&self.given).all(|(slot, given)| slot.turns_begun() == *given);
-            let quiet = watch.try_quiet(&self.ledger).map_err(broken)?;
-            let Err(not_yet) = quiet.and(if begun { Ok(()) } else { Err(not_begun()) }) else {
+            // A turn that has begun has said where its worker will sleep.
+            for worker in if begun { std::mem::take(&mut self.fresh) } else { Vec::new() } {
+                watch.expect(worker, self.ledger.slot(worker as u32).asleep());
+            }
+            let quiet = if begun { watch.try_quiet(&self.ledger).map_err(broken)? } else { Err(not_begun()) };
+            let Err(not_yet) = quiet else {
                 break;
             };
             if sys::signal::termination_asked() {
@@ -128,7 +131,7 @@ impl Staff {
                     return Err(End::Invalid { reason, again: true });
                 }
             }
-            let _ = nix::sched::sched_yield();
+            sys::spin::yield_cpu();
         }
         let before: Vec<Sleeps> = watch.sleeps().collect();
         let change = watch.take(&self.ledger).map_err(broken)?;
@@ -142,11 +145,20 @@ impl Staff {
         Ok(())
     }
 
-    /// What the last turn of `worker` came to; `None` while it lasts.
-    pub fn result(&self, worker: usize) -> Option<Result<u64, Errno>> {
+    /// What the last wait of `worker` came to; `None` while it lasts.
+    pub fn result(&self, worker: usize) -> Option<Outcome> {
+        self.told[worker].unwrap_or_else(|| self.last_turn(worker))
+    }
+
+    pub(super) fn last_turn(&self, worker: usize) -> Option<Outcome> {
         let (ended, outcome) = self.ledger.slot(worker as u32).turns_ended();
         let result = if outcome < 0 { Err(Errno::from_raw(-outcome as i32)) } else { Ok(outcome as u64) };
         (ended > 0 && ended == self.given[worker]).then_some(result)
+    }
+
+    /// How often its wait has come back.
+    pub fn returns(&self, worker: usize) -> u64 {
+        self.ledger.slot(worker as u32).returns()
     }
 
     /// When the last turn of `worker` began.
@@ -166,6 +178,23 @@ impl Staff {
             watch.bury(worker);
         }
         Ok(())
+    }
+
+    /// Stops the process of `worker`, which sleeps.
+    pub fn stop(&mut self, worker: usize) -> Result<(), Errno> {
+        self.crew.stop(worker as u32)?;
+        if let Some(watch) = &mut self.watch {
+            watch.set_stopped(worker, true);
+        }
+        Ok(())
+    }
+
+    /// Lets it run again.
+    pub fn resume(&mut self, worker: usize) -> Result<(), Errno> {
+        if let Some(watch) = &mut self.watch {
+            watch.set_stopped(worker, false);
+        }
+        self.crew.resume(worker as u32)
     }
 
     /// Adds what the workers did; the counter is left in `used`.
@@ -211,6 +240,17 @@ impl Staff {
     }
 }
 
+/// The CPU of the main thread.
+pub fn home(cpus: &[usize]) -> usize {
+    *cpus.last().expect("a process has a CPU")
+}
+
+fn unpin(cpus: &[usize]) -> Result<(), Errno> {
+    let mut set = CpuSet::new();
+    cpus.iter().try_for_each(|cpu| set.set(*cpu))?;
+    sched_setaffinity(Pid::from_raw(0), &set)
+}
+
 fn not_begun() -> crate::cell::quiet::NotYet {
     crate::cell::quiet::NotYet { worker: 0, why: "a turn has not begun".into() }
 }
@@ -240,6 +280,6 @@ fn patience(crew: &Crew, deadline: Instant) -> Result<(), End> {
     if Instant::now() > deadline {
         return Err(invalid(format!("the workers did not start within {START_MS} ms")));
     }
-    let _ = nix::sched::sched_yield();
+    sys::spin::yield_cpu();
     Ok(())
 }

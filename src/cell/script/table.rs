@@ -1,73 +1,130 @@
-//! The descriptors of a script by name, and the calls that are made on them, by
+//! The descriptors and locks of a script by name, and what is done with them, by
 //! the main thread and by workers alike.
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
-use std::time::Duration;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Mutex, OnceLock};
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
-use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent};
+use nix::sys::epoll::{Epoll, EpollCreateFlags};
 use nix::sys::eventfd::{EfdFlags, EventFd};
-use nix::sys::select::{FdSet, select};
-use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket, socketpair};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, send, socketpair};
+use socket2::{SockAddr, SockRef};
 
-use super::clients::errno;
-use crate::cell::contract::{Asleep, EPOLL_WAIT, POLL, SELECT};
-use crate::experiment::script::{Call, Control, Flags, Job, Kind, Name, Op, Script, Waiting};
+use super::group;
+use crate::experiment::script::{Action, Call, Control, Flags, Job, Kind, Name, Op, Script, Waiting};
 use crate::sys::accept_lock::SharedLock;
-use crate::sys::by_number;
+use crate::sys::shared::SharedRows;
+use crate::sys::{by_number, futex, handover, pthread};
 
 /// Numbers from here on: the lab's own files take the lowest free ones, and must
 /// never get one that the script has given up.
 const LOWEST: RawFd = 512;
-/// More unaccepted connections than any script makes.
-pub(super) const BACKLOG: i32 = 4096;
-/// More events than `max` allows.
-const EVENTS: usize = 1024;
 
 /// What a call came to: events or bytes, or its errno.
 pub type Outcome = Result<u64, Errno>;
 
+/// What lies in memory.
+pub(super) enum Shared {
+    Word(SharedRows<1>),
+    RwLock(pthread::RwLock),
+    Mutex(pthread::Mutex),
+}
+
+/// One name.
+struct Entry {
+    kind: Kind,
+    /// Of whatever had it last; -1 if nothing ever had.
+    number: AtomicI32,
+    open: Mutex<Option<OwnedFd>>,
+    /// Of a socket that is bound.
+    address: OnceLock<SockAddr>,
+    shared: OnceLock<Shared>,
+}
+
 /// The descriptors, by [`Name`].
 pub struct Table {
-    kinds: Vec<Kind>,
-    open: Vec<Option<OwnedFd>>,
-    /// Of those that were ever open.
-    numbers: Vec<RawFd>,
-    /// Ends of connections.
-    pub(super) clients: Vec<OwnedFd>,
-    /// Their other ends, as far as the main thread accepted them.
-    pub(super) accepted: Vec<OwnedFd>,
+    entries: Vec<Entry>,
     /// What workers take around an accept.
-    lock: Option<SharedLock>,
+    pub(super) lock: Option<SharedLock>,
+    /// The way of descriptors from one process to another.
+    handover: Option<handover::Handover>,
 }
 
 impl Table {
     pub fn new(script: &Script) -> io::Result<Table> {
-        let kind = script.workers.iter().find_map(|job| match job {
-            Job::Wait(Waiting { call: Call::Locked(around), .. }, _) => Some((*around).into()),
+        let kind = script.jobs.iter().find_map(|job| match job {
+            Job::Wait { waiting: Waiting { call: Call::Locked(around), .. }, .. } => Some((*around).into()),
             _ => None,
         });
-        let count = script.names.len();
+        let passes = script.steps.iter().any(|step| match &step.action {
+            Action::Told(_, told) => matches!(**told, Action::Pass(..)),
+            action => matches!(action, Action::Pass(..)),
+        });
+        let entry = |kind: &Kind| Entry {
+            kind: *kind,
+            number: AtomicI32::new(-1),
+            open: Mutex::new(None),
+            address: OnceLock::new(),
+            shared: OnceLock::new(),
+        };
         Ok(Table {
             lock: kind.map(SharedLock::new).transpose()?,
-            kinds: script.kinds.clone(),
-            open: (0..count).map(|_| None).collect(),
-            numbers: vec![-1; count],
-            clients: Vec::new(),
-            accepted: Vec::new(),
+            handover: passes.then(handover::Handover::new).transpose()?,
+            entries: script.kinds.iter().map(entry).collect(),
         })
     }
 
-    fn put(&mut self, name: Name, fd: OwnedFd) {
+    fn put(&self, name: Name, fd: OwnedFd) {
         // Where the limit is lower than that, the low number has to do.
         let fd = by_number::duplicate(fd.as_raw_fd(), LOWEST).unwrap_or(fd);
-        self.numbers[name] = fd.as_raw_fd();
-        self.open[name] = Some(fd);
+        let entry = &self.entries[name];
+        if (entry.kind.listens() || entry.kind == Kind::Udp)
+            && let Ok(address) = SockRef::from(&fd).local_addr()
+        {
+            let _ = entry.address.set(address);
+        }
+        entry.number.store(fd.as_raw_fd(), Ordering::Relaxed);
+        *self.slot(name) = Some(fd);
     }
 
-    pub fn open(&mut self, kind: Kind, names: &[Name]) -> Result<(), Errno> {
+    /// Nothing blocks or panics while it is held.
+    fn slot(&self, name: Name) -> std::sync::MutexGuard<'_, Option<OwnedFd>> {
+        self.entries[name].open.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// As it was when it was open, if it ever was.
+    pub(super) fn number(&self, name: Name) -> RawFd {
+        self.entries[name].number.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn kind(&self, name: Name) -> Kind {
+        self.entries[name].kind
+    }
+
+    /// Where a socket is, or was before it was closed.
+    pub(super) fn address(&self, name: Name) -> Result<&SockAddr, Errno> {
+        self.entries[name].address.get().ok_or(Errno::EBADF)
+    }
+
+    pub(super) fn shared(&self, name: Name) -> Result<&Shared, Errno> {
+        self.entries[name].shared.get().ok_or(Errno::EBADF)
+    }
+
+    /// All names of open descriptors with such a kind.
+    pub(super) fn open_ones(&self, wanted: fn(Kind) -> bool) -> Vec<Name> {
+        (0..self.entries.len()).filter(|name| wanted(self.kind(*name)) && self.slot(*name).is_some()).collect()
+    }
+
+    /// Does something with the descriptor, unless it was closed.
+    pub(super) fn with<T>(&self, name: Name, act: impl FnOnce(&OwnedFd) -> Result<T, Errno>) -> Result<T, Errno> {
+        act(self.slot(name).as_ref().ok_or(Errno::EBADF)?)
+    }
+
+    pub fn open(&self, kind: Kind, names: &[Name], backlog: i32) -> Result<(), Errno> {
         let (cloexec, stream) = (SockFlag::SOCK_CLOEXEC, SockType::Stream);
         match (kind, names) {
             (Kind::Socketpair, [a, b]) => {
@@ -92,31 +149,84 @@ impl Table {
                     self.put(*name, Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?.0);
                 }
             }
-            (Kind::Group, names) => {
-                for (name, listener) in names.iter().zip(super::clients::group(names.len())?) {
-                    self.put(*name, listener);
+            (Kind::Group | Kind::Udp, names) => {
+                for (i, name) in names.iter().enumerate() {
+                    let at = if i == 0 { None } else { Some(self.address(names[0])?) };
+                    self.put(*name, group::member(kind, at, backlog)?);
                 }
             }
-            (Kind::Listener, names) => {
-                let listener = socket(AddressFamily::Unix, stream, cloexec, None)?;
-                // An abstract name of the kernel's choice: nothing to unlink.
-                bind(listener.as_raw_fd(), &UnixAddr::new_unnamed())?;
-                listen(&listener, Backlog::new(BACKLOG)?)?;
-                self.put(names[0], listener);
+            (Kind::Listener, names) => self.put(names[0], group::unix_listener(backlog)?),
+            (Kind::Word | Kind::RwLock | Kind::Mutex | Kind::Robust, names) => {
+                for name in names {
+                    let made = match kind {
+                        Kind::Word => SharedRows::new(1).map(Shared::Word),
+                        Kind::RwLock => pthread::RwLock::new().map(Shared::RwLock),
+                        _ => pthread::Mutex::new(kind == Kind::Robust).map(Shared::Mutex),
+                    };
+                    let _ = self.entries[*name].shared.set(made.map_err(errno)?);
+                }
             }
         }
         Ok(())
     }
 
-    pub fn dup(&mut self, from: Name, to: Name) -> Result<(), Errno> {
-        let fd = by_number::duplicate(self.numbers[from], LOWEST)?;
-        self.put(to, fd);
+    pub fn join(&self, new: Name, of: Name) -> Result<(), Errno> {
+        // More than any script makes, and somaxconn allows.
+        self.put(new, group::member(self.kind(of), Some(self.address(of)?), i32::MAX)?);
         Ok(())
     }
 
-    /// Gives up the number.
-    pub fn close(&mut self, name: Name) -> Result<(), Errno> {
-        self.open[name].take().map(drop).ok_or(Errno::EBADF)
+    /// What main thread and workers do alike.
+    pub fn act(&self, action: &Action) -> Outcome {
+        let done = |result: Result<(), Errno>| result.map(|()| 0);
+        match action {
+            Action::Dup { from, to } => {
+                let fd = by_number::duplicate(self.number(*from), LOWEST)?;
+                self.put(*to, fd);
+                Ok(0)
+            }
+            Action::Close(name) => done(self.slot(*name).take().map(drop).ok_or(Errno::EBADF)),
+            Action::Shutdown(name) => done(by_number::shutdown(self.number(*name))),
+            Action::Blocking(names, on) => {
+                done(names.iter().try_for_each(|name| by_number::set_nonblock(self.number(*name), !on)))
+            }
+            Action::Pass(name, _) => self.with(*name, |fd| {
+                let handover = self.handover.as_ref().ok_or(Errno::ENOTCONN)?;
+                handover::give(handover.giver(), std::os::fd::AsFd::as_fd(fd)).map(|()| 0)
+            }),
+            Action::Limit(limit) => {
+                let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+                done(setrlimit(Resource::RLIMIT_NOFILE, limit.unwrap_or(hard).min(hard), hard))
+            }
+            Action::Control(control) => self.control(control),
+            Action::Write(names) => names.iter().try_fold(0, |sum, name| Ok(sum + self.write(*name)?)),
+            Action::Read(name, most) => self.read(*name, *most),
+            Action::Fill(name) => self.fill(*name),
+            Action::Capacity(name) => by_number::pipe_capacity(self.number(*name)).map(|bytes| bytes as u64),
+            Action::Wake(name, most) => self.wake(*name, *most),
+            Action::Unlock(name) => done(match self.shared(*name)? {
+                Shared::RwLock(lock) => lock.unlock(),
+                Shared::Mutex(lock) => lock.unlock(),
+                Shared::Word(_) => Err(Errno::EINVAL),
+            }),
+            Action::Accept(name, most, read) => self.accept_ready(*name, *most, *read),
+            _ => Err(Errno::ENOSYS),
+        }
+    }
+
+    /// What a statement tells a worker.
+    pub fn told(&self, action: &Action) -> Outcome {
+        match action {
+            Action::Told(_, told) => self.act(told),
+            _ => Err(Errno::EINVAL),
+        }
+    }
+
+    /// Takes what another process passed.
+    pub fn take(&self, name: Name) -> Outcome {
+        let handover = self.handover.as_ref().ok_or(Errno::ENOTCONN)?;
+        self.put(name, handover::take(handover.taker())?);
+        Ok(0)
     }
 
     pub fn control(&self, control: &Control) -> Outcome {
@@ -125,103 +235,82 @@ impl Table {
             Op::Modify => libc::EPOLL_CTL_MOD,
             Op::Delete => libc::EPOLL_CTL_DEL,
         };
-        let (epoll, target) = (self.numbers[control.epoll], self.numbers[control.target]);
+        let (epoll, target) = (self.number(control.epoll), self.number(control.target));
         by_number::epoll_control(epoll, op, target, bits(control.flags), control.target as u64).map(|()| 0)
     }
 
     /// One event.
     pub fn write(&self, name: Name) -> Outcome {
         let one = 1u64.to_ne_bytes();
-        let bytes = if self.kinds[name] == Kind::Eventfd { &one[..] } else { &one[..1] };
-        by_number::write(self.numbers[name], bytes).map(|count| count as u64)
+        let bytes = if self.kind(name) == Kind::Eventfd { &one[..] } else { &one[..1] };
+        by_number::write(self.number(name), bytes).map(|count| count as u64)
     }
 
-    /// Bytes, or the value of an eventfd.
-    pub fn read(&self, name: Name) -> Outcome {
+    /// Bytes, or the value of an eventfd. Never sleeps.
+    pub fn read(&self, name: Name, most: usize) -> Outcome {
         let mut buffer = [0; 64];
-        let count = by_number::read(self.numbers[name], &mut buffer)?;
-        Ok(match self.kinds[name] {
+        let fd = self.number(name);
+        // Blocking or not: the one who asks has no time to wait.
+        if self.kind(name) == Kind::Pipe && by_number::poll(fd, 0)? == 0 {
+            return Err(Errno::EAGAIN);
+        }
+        let most = if self.kind(name) == Kind::Eventfd { 8 } else { most.min(buffer.len()) };
+        let count = by_number::read(fd, &mut buffer[..most])?;
+        Ok(match self.kind(name) {
             Kind::Eventfd => u64::from_ne_bytes(buffer[..8].try_into().expect("eight bytes")),
             _ => count as u64,
         })
     }
 
-    /// The descriptor itself, unless it was closed.
-    pub(super) fn owned(&self, name: Name) -> Result<&OwnedFd, Errno> {
-        self.open[name].as_ref().ok_or(Errno::EBADF)
-    }
-
-    /// The listeners that are open.
-    pub(super) fn listeners(&self) -> impl Iterator<Item = &OwnedFd> {
-        let listens = |kind: &Kind| matches!(kind, Kind::Listener | Kind::Group);
-        self.open.iter().zip(&self.kinds).filter(move |(_, kind)| listens(kind)).filter_map(|(fd, _)| fd.as_ref())
-    }
-
-    /// Waits; `first` gets what the first event names.
-    pub fn wait(&self, waiting: &Waiting, first: &mut Name) -> Outcome {
-        let fd = self.numbers[waiting.on];
-        let ms = waiting.within_us.map_or(-1, |us| i32::try_from(us.div_ceil(1000)).unwrap_or(i32::MAX));
-        let mut events = [EpollEvent::empty(); EVENTS];
-        let events = &mut events[..waiting.max as usize];
-        let count = match waiting.call {
-            Call::EpollWait => by_number::epoll_wait(fd, events, ms)?,
-            Call::EpollPwait2 => by_number::epoll_pwait2(fd, events, waiting.within_us.map(Duration::from_micros))?,
-            Call::Poll => by_number::poll(fd, ms)?,
-            // Another may have taken what woke this one: then it polls again, or an
-            // event that comes between its two calls would find nobody.
-            Call::PollThenWait => loop {
-                by_number::poll(fd, -1)?;
-                match by_number::epoll_wait(fd, events, 0)? {
-                    0 => {}
-                    count => break count,
-                }
-            },
-            Call::Select => {
-                let owned = self.owned(waiting.on)?;
-                let mut set = FdSet::new();
-                set.insert(std::os::fd::AsFd::as_fd(owned));
-                select(fd + 1, &mut set, None, None, None)? as usize
+    fn fill(&self, name: Name) -> Outcome {
+        let mut sum = 0;
+        loop {
+            match by_number::write(self.number(name), &[1]) {
+                Ok(count) => sum += count as u64,
+                Err(Errno::EAGAIN) => return Ok(sum),
+                Err(errno) => return Err(errno),
             }
-            Call::Locked(_) => {
-                // Its own open file each time, which flock belongs to.
-                let lock = self.lock.as_ref().ok_or(Errno::ENOLCK)?.open().map_err(errno)?;
-                lock.acquire()?;
-                let owned = self.owned(waiting.on)?;
-                let accepted = crate::sys::socket::accept(std::os::fd::AsFd::as_fd(owned));
-                lock.release();
-                accepted.map(|_| 1)?
-            }
-            Call::Accept => {
-                let owned = self.owned(waiting.on)?;
-                crate::sys::socket::accept(std::os::fd::AsFd::as_fd(owned)).map(|_| 1)?
-            }
-        };
-        if count > 0 {
-            *first = events[0].data() as Name;
         }
-        Ok(count as u64)
     }
 
-    /// How a worker looks that sleeps in [`Table::wait`], or afterwards at its gate.
-    pub fn asleep(&self, waiting: &Waiting) -> Asleep {
-        let on = u64::try_from(self.numbers[waiting.on]).ok();
-        let place = match waiting.call {
-            Call::EpollWait => Asleep::at(EPOLL_WAIT, on),
-            Call::EpollPwait2 => Asleep::at(&[libc::SYS_epoll_pwait2], on),
-            Call::Poll | Call::PollThenWait => Asleep::at(POLL, None),
-            Call::Select => Asleep::at(SELECT, on.map(|fd| fd + 1)),
-            Call::Accept => Asleep::at(&[libc::SYS_accept4], on),
-            Call::Locked(_) => {
-                let lock = self.lock.as_ref().and_then(|lock| lock.open().ok());
-                let in_lock = lock.map(|lock| Asleep::at(lock.calls(), None));
-                Asleep::at(&[libc::SYS_accept4], on).or(in_lock.unwrap_or_default())
-            }
+    fn wake(&self, name: Name, most: u32) -> Outcome {
+        let Shared::Word(word) = self.shared(name)? else {
+            return Err(Errno::EINVAL);
         };
-        place.or(Asleep::at(&[libc::SYS_futex], None))
+        word.row(0)[0].fetch_add(1, Ordering::Release);
+        futex::wake(&word.row(0)[0], most.min(i32::MAX as u32) as i32, futex::Reach::Shared).map(u64::from)
+    }
+
+    /// Accepts what is there.
+    fn accept_ready(&self, name: Name, most: u64, read: bool) -> Outcome {
+        let mut count = 0;
+        while count < most && by_number::poll(self.number(name), 0)? > 0 {
+            let connection = by_number::accept(self.number(name))?;
+            count += 1;
+            let seen = if read { hear(&connection) } else { Ok(0) };
+            greet(&connection);
+            seen?;
+        }
+        if count == 0 && most == 1 { Err(Errno::EAGAIN) } else { Ok(count) }
     }
 }
 
-fn bits(flags: Flags) -> u32 {
+/// Reads from a connection without waiting.
+pub(super) fn hear(connection: &OwnedFd) -> Outcome {
+    recv(connection.as_raw_fd(), &mut [0; 64], MsgFlags::MSG_DONTWAIT).map(|count| count as u64)
+}
+
+/// Tells the client that it was accepted: nothing else would. A client that is gone
+/// need not know.
+pub(super) fn greet(connection: &OwnedFd) {
+    let _ = send(connection.as_raw_fd(), &[1], MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL);
+}
+
+pub(super) fn errno(e: io::Error) -> Errno {
+    Errno::from_raw(e.raw_os_error().unwrap_or(0))
+}
+
+pub(super) fn bits(flags: Flags) -> u32 {
     let mut bits = if flags.out { libc::EPOLLOUT } else { libc::EPOLLIN } as u32;
     for (set, bit) in
         [(flags.edge, libc::EPOLLET), (flags.oneshot, libc::EPOLLONESHOT), (flags.exclusive, libc::EPOLLEXCLUSIVE)]

@@ -30,9 +30,14 @@ pub const KEYS: &[Key] = &[
     key!("opened_by", "worker | coordinator", "who opens the objects of sharing = own", |s, v| {
         one_of(v, &["worker", "coordinator"]).map(|x| s.opened_by = x)
     }),
-    key!("steering", "hash | cbpf-cpu | ebpf-cpu | ebpf-round-robin", "who chooses in a SO_REUSEPORT group", |s, v| {
-        one_of(v, &["hash", "cbpf-cpu", "ebpf-cpu", "ebpf-round-robin"]).map(|x| s.steering = x)
-    }),
+    key!(
+        "steering",
+        "hash | cbpf-cpu | ebpf-cpu | ebpf-round-robin | incoming-cpu",
+        "who chooses in a SO_REUSEPORT group",
+        |s, v| {
+            one_of(v, &["hash", "cbpf-cpu", "ebpf-cpu", "ebpf-round-robin", "incoming-cpu"]).map(|x| s.steering = x)
+        }
+    ),
     key!("injector_cpu", "last | 0..1023", "the CPU on which events are made", |s, v| {
         s.injector_cpu = match v.as_str() {
             Some("last") => None,

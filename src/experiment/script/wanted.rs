@@ -20,6 +20,11 @@ impl Wanted {
         text.split(" or ").map(|one| One::parse(one.trim(), workers)).collect::<Result<_, _>>().map(Wanted)
     }
 
+    /// Whether an errno is among what is right.
+    pub(super) fn has_errno(&self) -> bool {
+        self.0.iter().any(|one| matches!(one, One::Text(text) if text.starts_with('E')))
+    }
+
     /// Whether `outcome` is right.
     pub fn allows(&self, outcome: &str) -> bool {
         self.0.iter().any(|one| one.allows(outcome))

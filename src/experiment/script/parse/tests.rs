@@ -37,7 +37,7 @@ fn statements_become_actions_in_their_order() {
     let control = Control { op: Op::Add, epoll: 2, target: 0, flags };
     assert_eq!(script.steps[2].action, Action::Control(control));
     let waiting = Waiting { call: Call::EpollWait, on: 2, max: 1, within_us: Some(11_000) };
-    assert_eq!(script.workers[0], Job::Wait(waiting, Then::Write(1)));
+    assert_eq!(script.jobs[script.workers[0]], Job::Wait { waiting, then: vec![Then::Write(1)], times: 1 });
     assert_eq!(script.steps[4].action, Action::Start(vec![1]));
     assert_eq!(script.steps[5].action, Action::Write(vec![1, 1]));
     assert_eq!((script.steps[8].rounds, script.steps[8].race), (300, true));
@@ -79,7 +79,7 @@ fn every_mistake_says_what_was_wanted() {
         "\"one\" is nothing to expect; write a number, >= 10, an errno, none, asleep, or workers such as w0+w1",
     );
     check(&[e0, "wait e0 within 10 -> 0"], "\"10\" is no time; write 10ms or 50us, at most 60000ms");
-    check(&[e0, "wait e0 then read -> 0"], "only a worker can do something then");
+    check(&[e0, "wait e0 then read -> 0"], "only a worker can do something then, or more than once");
     check(&[e0, "came -> 1"], "there is no worker that could have come");
     check(&[e0, "lasted -> 1"], "the main thread has not waited for anything yet");
     check(&[e0, "worker w0 epol_wait e0"], "unknown call \"epol_wait\"; did you mean \"epoll_wait\"?");
@@ -87,14 +87,58 @@ fn every_mistake_says_what_was_wanted() {
     let w0 = "worker w0 epoll_wait e0";
     check(&[e0, w0, "came"], "came expects something: came -> ..");
     check(&[e0, w0, "result w1 -> 1"], "there is no worker \"w1\"; did you mean \"w0\"?");
-    check(
-        &[e0, w0, "eventfd v"],
-        "everything is opened before the first worker, which takes along what is there by then",
-    );
+    let late = "v was opened after w0 was forked; write pass v w0 first";
+    check(&[e0, w0, "eventfd v", "w0: write v -> 1"], late);
+    check(&[e0, w0, "eventfd v", "now w0 poll v"], late);
+    check(&[e0, w0, "mutex m"], "a lock is made before the first worker, which takes along what is there by then");
     check(&[e0, w0, "write v as w0 times out"], "w0 never times out; start it with within 1ms");
     check(&[e0, w0, "signal w0"], "SIGUSR1 would kill the worker; write handler restart or handler interrupt first");
     check(&[e0, "close e0 -> 0"], "nothing comes of close; leave out what stands behind ->");
-    check(&[e0, "migrate on"], "that would change the network of this machine; write network first");
+    let outside = "that is about the network of this machine; write network first";
+    check(&[e0, "migrate on"], outside);
+    check(&[e0, "sysctl net.core.somaxconn 8"], outside);
+    check(&[e0, "counter ListenDrops -> 0"], outside);
+    check(
+        &["network", "sysctl kernel.panic 1"],
+        "\"kernel.panic\" is no setting of a network; names begin with net., such as net.ipv4.tcp_syncookies",
+    );
+    check(
+        &["group l", "close l", "connect l -> 1"],
+        "l is closed by then, and nobody else has it; expect ECONNREFUSED, or connect before that",
+    );
+    check(
+        &["group l", "close l", "accept l -> 1"],
+        "l is closed by then; expect an errno such as EBADF, or close it later",
+    );
+    check(
+        &["group l", "worker w0 accept l", "w0: close l", "w0: accept l -> 1"],
+        "l is closed by then; expect an errno such as EBADF, or close it later",
+    );
+    check(
+        &["group l", "clients lost -> 1"],
+        "clients are connecting, waiting, accepted, reset or refused, never \"lost\"",
+    );
+    check(&["group l", "client resets"], "there is no client yet; write connect first");
+    check(&["group l", "steer l flow mod 2"], "l is a listener of a group, not a UDP socket");
+    check(&["mutex m", "close m"], "m is a mutex, which has no descriptor");
+    check(&[e0, "worker w0 idle", "start w0"], "w0 is idle; give it something to wait for: now w0 accept l");
+    check(&[e0, w0, "go w0"], "w0 never pauses; start it with then pause");
+    check(&[e0, w0, "stop w0", "w0: close e0"], "w0 is stopped by then; write continue w0 first");
+    check(&[e0, w0, "continue w0"], "w0 is not stopped; write stop w0 first");
+    check(
+        &[e0, w0, "w0: kill w0"],
+        "a worker cannot be told to kill; it does add, mod, del, close, dup, shutdown, block, nonblock, pass, limit, \
+         write, read, accept, wake and unlock",
+    );
+    check(
+        &[e0, "worker w0 epoll_wait e0 times 3 then pause"],
+        "a worker that pauses has one wait in a turn; leave out times",
+    );
+    check(
+        &[e0, "worker w0 epoll_wait e0 then jump"],
+        "unknown thing to do then; known are max 1, within 1ms, times 10, \
+         then read, then write a, then accept, then accept all, then pause, then busy 5ms, then rearm edge oneshot",
+    );
     check(&[e0, "network"], "network is the first statement, since what is open stays in the network it was made in");
     check(&["network", "migrate maybe"], "migrate is either migrate on or migrate off");
     check(&[e0, "connect e0"], "e0 is an epoll, not a listener");

@@ -1,0 +1,101 @@
+//! The network of a script: a namespace of its own, its settings and counters, and
+//! how to know that everything that was sent has arrived.
+
+use std::fs;
+use std::net::{Ipv4Addr, UdpSocket};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::sched::{CloneFlags, unshare};
+
+use crate::sys;
+use crate::sys::cpus::pin_to;
+
+/// A datagram over loopback takes microseconds, but on a busy machine whoever
+/// sends it has to come to its turn.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// A handshake is three packets, each sent when the one before arrives.
+const ROUNDS: usize = 3;
+
+/// Moves the cell into a network of its own, which ends with it.
+pub fn enter_own() -> Result<(), String> {
+    let said = |errno: Errno| format!("unshare: {errno:?}");
+    match unshare(CloneFlags::CLONE_NEWNET) {
+        // The owner of a new user namespace may make all others in it.
+        Err(Errno::EPERM) => unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNET).map_err(said)?,
+        other => other.map_err(said)?,
+    }
+    sys::boot::link_up("lo").map_err(|e| format!("cannot bring lo up: {e}"))
+}
+
+/// Writes a setting of the network that we are in.
+pub fn set(name: &str, value: &str) -> Result<(), Errno> {
+    let path = format!("/proc/sys/{}", name.replace('.', "/"));
+    fs::write(path, value).map_err(super::table::errno)
+}
+
+/// A counter of the network that we are in.
+pub fn counter(name: &str) -> Result<u64, String> {
+    let path = "/proc/net/netstat";
+    let text = fs::read_to_string(path).map_err(|e| format!("{path}: {e}"))?;
+    find(&text, name).ok_or_else(|| format!("{path} has no {name} on this kernel"))
+}
+
+/// Two lines belong together: names, and behind them the values.
+fn find(text: &str, name: &str) -> Option<u64> {
+    let lines: Vec<&str> = text.lines().collect();
+    lines.chunks_exact(2).find_map(|pair| {
+        let at = pair[0].split_whitespace().position(|known| known == name)?;
+        pair[1].split_whitespace().nth(at)?.parse().ok()
+    })
+}
+
+/// Comes back when every packet that was sent over loopback before, by any process
+/// of the cell, has arrived, and what was sent in answer to it.
+///
+/// Packets over loopback wait in the queue of the CPU that sent them, first come
+/// first served (net/core/dev.c, `netif_rx` and `process_backlog`). So a datagram of
+/// our own, sent on that CPU, arrives after all of them. Ends on CPU `home`.
+pub fn let_arrive(cpus: &[usize], home: usize) -> Result<(), String> {
+    let said = |e: std::io::Error| format!("cannot send over loopback: {e}");
+    let pinned = |cpu| pin_to(cpu).map_err(|e| format!("cannot run on CPU {cpu}: {e}"));
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).map_err(said)?;
+    socket.connect(socket.local_addr().map_err(said)?).map_err(said)?;
+    socket.set_read_timeout(Some(PATIENCE)).map_err(said)?;
+    let work = || {
+        for _ in 0..ROUNDS {
+            for cpu in cpus {
+                if cpus.len() > 1 {
+                    pinned(*cpu)?;
+                }
+                socket.send(&[0]).map_err(said)?;
+                socket.recv(&mut [0]).map_err(said)?;
+            }
+        }
+        Ok(())
+    };
+    let worked = work();
+    if cpus.len() > 1 {
+        pinned(home)?;
+    }
+    worked
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_counter_is_found_by_the_name_above_it() {
+        let text = "TcpExt: SyncookiesSent ListenOverflows\nTcpExt: 1 19\nIpExt: InNoRoutes\nIpExt: 7\n";
+        assert_eq!(find(text, "ListenOverflows"), Some(19));
+        assert_eq!(find(text, "InNoRoutes"), Some(7));
+        assert_eq!(find(text, "ListenDrops"), None);
+    }
+
+    #[test]
+    fn what_was_sent_arrives() {
+        let cpus = crate::sys::cpus::allowed().unwrap();
+        std::thread::spawn(move || let_arrive(&cpus, cpus[0]).unwrap()).join().unwrap();
+    }
+}
