@@ -157,6 +157,7 @@ pub fn check(settings: &Settings) -> Result<(), String> {
         return check_script(settings, &script);
     }
     check_traffic(settings)?;
+    super::pressure::refuse(settings)?;
     if !settings.events.is_multiple_of(settings.burst) {
         return Err(format!("events = {} is not a multiple of burst = {}", settings.events, settings.burst));
     }

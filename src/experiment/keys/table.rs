@@ -1,6 +1,6 @@
 //! Every setting: its name, its values, what it means, how it is set.
 
-use super::super::settings::PlacementKind;
+use super::super::settings::{Cpu, PlacementKind, Quota};
 use super::{Key, flag, interest, named, number, one_of, overrides, placement, real, script, text};
 
 macro_rules! key {
@@ -62,6 +62,19 @@ pub const KEYS: &[Key] = &[
     }),
     key!("affinity", "none | spread | one", "which CPUs the workers may use", |s, v| {
         one_of(v, &["none", "spread", "one"]).map(|x| s.affinity = x)
+    }),
+    key!(
+        "background",
+        "0..256",
+        "processes beside the workers that only use CPU time, spread over the CPUs",
+        |s, v| { number(v, 0, 256).map(|x| s.pressure.background = x as u32) }
+    ),
+    key!("quota", "MS/PERIOD_MS | none", "CPU time of all workers together in each period, such as 20/100", |s, v| {
+        s.pressure.quota = match v.as_str().ok_or(Quota::WANTED)? {
+            "none" => None,
+            text => Some(text.parse::<Quota>()?),
+        };
+        Ok(())
     }),
     key!("load", "sequential | burst | paced | closed", "how events arrive", |s, v| {
         named(v, "load", &crate::load::names()).map(|x| s.load = x)
@@ -215,5 +228,21 @@ pub const KEYS: &[Key] = &[
     }),
     key!("busy", "spin | sleep", "busy on the CPU, or asleep (that switch is subtracted)", per worker, |s, v| {
         one_of(v, &["spin", "sleep"]).map(|x| s.worker.busy = x)
+    }),
+    key!("cpu", "any | last | 0..1023", "the one CPU of a worker; last is where events are made", per worker, |s, v| {
+        s.worker.scheduling.cpu = match v.as_str() {
+            Some("any") => Cpu::Any,
+            Some("last") => Cpu::Last,
+            _ => Cpu::Number(number(v, 0, 1023).map_err(|_| "any, last, or the number of a CPU")? as u32),
+        };
+        Ok(())
+    }),
+    key!("policy", "other | batch | idle | fifo | rr", "how a worker is scheduled (sched(7))", per worker, |s, v| {
+        one_of(v, &["other", "batch", "idle", "fifo", "rr"]).map(|x| s.worker.scheduling.policy = x)
+    }),
+    key!("nice", "-20..19", "the nice value of a worker", per worker, |s, v| {
+        let nice = v.as_integer().filter(|n| (-20..=19).contains(n)).ok_or("a whole number from -20 to 19")?;
+        s.worker.scheduling.nice = nice as i32;
+        Ok(())
     }),
 ];
