@@ -138,6 +138,21 @@ fn clients_that_are_not_served_in_time_are_counted_and_not_lost() {
 }
 
 #[test]
+fn a_network_of_its_own_has_its_own_settings_and_counters() {
+    // A queue for somaxconn + 1 connections; everybody else's SYN is dropped, and only theirs.
+    let stuck = "workers = 1\nevents = 12\nrate = 1000\nreply = true\npatience_ms = 50\nlimit_ms = 20000\n\
+                 stall_us = 400000\nbusy = \"sleep\"\nsysctls = [\"net.core.somaxconn=2\"]";
+    for cell in cells("own-network", stuck, &[("accept", "")]) {
+        // One is with the worker and three wait; the client of the first may be gone by then.
+        assert_eq!(metric(&cell, "listen_overflows"), 8.0, "{}", cell.id);
+    }
+    let refuse =
+        file("bad-sysctl", "title = \"t\"\n[defaults]\nsysctls = [\"kernel.pid_max=5\"]\n[[wait]]\nname = \"x\"\n");
+    let said = herd(&["run", &refuse]);
+    assert!(said.code == Some(2) && said.err.contains("no net.name=value"), "{said:#?}");
+}
+
+#[test]
 fn one_flow_is_one_worker() {
     let defaults = "workers = 4\nsharing = \"own\"\nkind = \"epoll\"\nevents = 40\nflows = 1";
     for cell in cells("flows", defaults, &[("tcp", ""), ("udp", "object = \"udp\"")]) {

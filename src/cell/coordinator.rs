@@ -18,7 +18,7 @@ use super::plan::Plan;
 use super::quiet::Watch;
 use super::quota::Limited;
 use super::rounds::Stage;
-use super::script;
+use super::script::{self, network};
 use super::scripted;
 use super::worker;
 use crate::experiment::Settings;
@@ -72,6 +72,14 @@ fn attempt(plan: &Plan, used: &mut Option<Counter>) -> Result<Observation, End> 
     let cpus = sys::cpus::allowed().map_err(|e| invalid(e.to_string()))?;
     // First, so that it goes last: its keeper waits for everybody forked from here on.
     let limited = settings.pressure.quota.map(Limited::new).transpose().map_err(invalid)?;
+    if settings.traffic.own_network {
+        network::enter_own().map_err(invalid)?;
+        for sysctl in &settings.traffic.sysctls {
+            let (name, value) = sysctl.split_once('=').expect("checked in the plan");
+            let refused = |errno: nix::errno::Errno| format!("sysctl {name} = {value}: {}", errno.desc());
+            network::set(name, value).map_err(|errno| invalid(refused(errno)))?;
+        }
+    }
     // All or none: the plan refuses a mixture.
     let block = wait_of(&settings.for_worker(0)).blocks();
     let object = object::find(&settings.object).expect("checked in the plan");

@@ -41,6 +41,13 @@ pub struct Traffic {
     pub hot: u64,
     #[serde(skip_serializing_if = "is_default")]
     pub hot_share: f64,
+    /// The cell has a network of its own, so that its queues and counters are nobody
+    /// else's and its settings may change.
+    #[serde(skip_serializing_if = "is_default")]
+    pub own_network: bool,
+    /// Settings of that network, `net.name=value`.
+    #[serde(skip_serializing_if = "is_default")]
+    pub sysctls: Vec<String>,
     /// So many client addresses in turn, each a flow for the hash of a group; 0 is
     /// another one for every event.
     #[serde(skip_serializing_if = "is_default")]

@@ -1,7 +1,7 @@
 //! Every setting: its name, its values, what it means, how it is set.
 
 use super::super::settings::{Cpu, PlacementKind, Quota};
-use super::{Key, flag, interest, named, number, one_of, overrides, placement, real, script, text};
+use super::{Key, flag, interest, named, number, one_of, overrides, placement, real, script, sysctls, text};
 
 macro_rules! key {
     ($name:literal, $values:literal, $about:literal, $set:expr) => {
@@ -118,6 +118,14 @@ pub const KEYS: &[Key] = &[
     }),
     key!("flows", "0..10000", "so many client addresses in turn; 0: another for every event", |s, v| {
         number(v, 0, 10_000).map(|x| s.traffic.flows = x)
+    }),
+    key!("network", "shared | own", "own: a network of the cell's own, for its queues and counters", |s, v| {
+        one_of::<String>(v, &["shared", "own"]).map(|x| s.traffic.own_network = x == "own")
+    }),
+    key!("sysctls", "list of net.name=value", "settings of the cell's own network", |s, v| {
+        s.traffic.sysctls = sysctls(v)?;
+        s.traffic.own_network = true;
+        Ok(())
     }),
     key!("patience_ms", "0..600000", "how long a client waits for its answer; 0: limit_ms", |s, v| {
         number(v, 0, 600_000).map(|x| s.traffic.patience_ms = x)
