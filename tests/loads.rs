@@ -187,3 +187,30 @@ fn what_makes_no_sense_is_refused_with_the_way_out() {
     refuse("burst = 4\nevents = 8\nwarmup = 6", &["warmup = 6", "burst = 4"]);
     refuse("kind = \"epoll\"\nconnections = 100000\nworkers = 2", &["RLIMIT_NOFILE"]);
 }
+
+#[test]
+fn advice_rests_on_cells_that_ran() {
+    let said = herd(&["advise", "-q", "-w", "2", "--clients", "2", "--events", "40", "--repeat", "2", "--format", "json"]);
+    assert_eq!(said.code, Some(0), "{said:#?}");
+    let document: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+    let results: Results = serde_json::from_value(document["results"].clone()).unwrap();
+    let lines = document["advice"]["lines"].as_array().unwrap();
+    assert!(lines.len() >= 5, "{lines:#?}");
+    let statements = document["advice"]["statements"].as_array().unwrap();
+    assert_eq!(statements.len(), 7, "{statements:#?}");
+    for statement in statements {
+        let id = statement["cell"].as_str().unwrap();
+        assert!(results.cells.iter().any(|cell| cell.id == id && cell.verdict == Verdict::Pass), "{id}");
+    }
+    // The one thing that no noise can change: a group loses what a shared queue keeps.
+    let lost = |name: &str| {
+        let line = lines.iter().find(|line| line["strategy"] == name).unwrap();
+        line["figures"][6]["max"].as_f64().unwrap()
+    };
+    assert_eq!(lost("accept"), 0.0);
+    assert!(lost("SO_REUSEPORT") >= 1.0);
+    for bad in [["--rate", "0"], ["--service-time", "5"], ["--workers", "0"], ["--placement", "fibres"]] {
+        let said = herd(&["advise", bad[0], bad[1]]);
+        assert!(said.code == Some(2) && said.err.contains(bad[0]), "{said:#?}");
+    }
+}

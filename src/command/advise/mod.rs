@@ -91,10 +91,10 @@ fn asked(args: &AdviseArgs) -> String {
     };
     let place = if args.sleeping { "asleep" } else { "of CPU time" };
     format!(
-        "{} workers ({}), {load}, {:?} {place} for each, {} connections, {} times",
+        "{} workers ({}), {load}, {} us {place} for each, {} connections, {} times",
         workers(args),
         args.placement,
-        args.service_time,
+        args.service_time.as_micros(),
         args.events,
         args.repeat
     )
