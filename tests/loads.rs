@@ -190,7 +190,8 @@ fn what_makes_no_sense_is_refused_with_the_way_out() {
 
 #[test]
 fn advice_rests_on_cells_that_ran() {
-    let said = herd(&["advise", "-q", "-w", "2", "--clients", "2", "--events", "40", "--repeat", "2", "--format", "json"]);
+    let said =
+        herd(&["advise", "-q", "-w", "2", "--clients", "2", "--events", "40", "--repeat", "2", "--format", "json"]);
     assert_eq!(said.code, Some(0), "{said:#?}");
     let document: serde_json::Value = serde_json::from_str(&said.out).unwrap();
     let results: Results = serde_json::from_value(document["results"].clone()).unwrap();
