@@ -68,7 +68,7 @@ MATRIX = herd io-uring:accept io-uring:multishot io-uring:poll 'io-uring:poll + 
 ## make matrix          the headline and what differs between kernels, over all of them (RT=1)
 matrix: static
 	@set -- $(KERNELS)/*.deb; test -e "$$1" || { echo "no kernels in $(KERNELS); make kernels fetches some" >&2; exit 2; }; \
-		target/init/$(TARGET)/static/herd vm $(or $(X),$(MATRIX)) --kernel "$$@" $(if $(RT),,host)
+		target/init/$(TARGET)/static/herd vm $(or $(X),$(MATRIX)) --jobs 2 --kernel "$$@" $(if $(RT),,host)
 
 ## make vm-check        boot two kernels in QEMU and check the headline there
 vm-check:
