@@ -292,7 +292,8 @@ fn script(release: &str, held: Option<usize>) -> Results {
         (cell.rules, cell.verdict) = (Vec::new(), Verdict::Pass);
         let mut step = cell.expectations[0].clone();
         step.source = "commit 0123456789ab, Linux 6.1".into();
-        cell.expectations = (0..3).map(|at| herd::results::Judged { metric: format!("step-{at}"), ..step.clone() }).collect();
+        cell.expectations =
+            (0..3).map(|at| herd::results::Judged { metric: format!("step-{at}"), ..step.clone() }).collect();
         match held {
             None => {
                 // It ran, and nothing is said about this kernel.
