@@ -1,7 +1,12 @@
-//! Where the control files of our cgroup are. Reads /proc/self/cgroup only.
+//! Where the control files of our cgroup are, and a group below it in which CPU
+//! time is limited. The group must be taken away by somebody who outlives its
+//! tasks; what was there before is never changed.
 
 use std::fs;
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::observation::Throttling;
 
 /// File `name` of `controller` in our cgroup and each one above it, nearest
 /// first, under v2 and v1. Whether it exists is for the reader to see.
@@ -42,6 +47,94 @@ pub fn cpu_quota() -> String {
     v2.chain(v1).next().unwrap_or_default()
 }
 
+/// A group of our own with a quota of CPU time (controller cpu).
+#[derive(Clone, Debug)]
+pub struct CpuGroup {
+    folder: PathBuf,
+    /// cpu.max in place of cpu.cfs_quota_us.
+    v2: bool,
+    /// Lists the tasks of the group that we are in before.
+    home: PathBuf,
+}
+
+impl CpuGroup {
+    /// Where a group named `name` can be made: in our group under v1; under v2 in
+    /// the nearest one that hands the controller on, which one with tasks cannot.
+    pub fn place(name: &str) -> Result<CpuGroup, String> {
+        let hands_on = |file: &String| {
+            fs::read_to_string(file).is_ok_and(|text| text.split_whitespace().any(|controller| controller == "cpu"))
+        };
+        let v2 = files("cpu", "cgroup.subtree_control").into_iter().find(hands_on);
+        let v1 = || files("cpu", "cpu.cfs_quota_us").into_iter().find(|file| Path::new(file).exists());
+        let (is_v2, file) = match (v2, v1()) {
+            (Some(file), _) => (true, file),
+            (None, Some(file)) => (false, file),
+            (None, None) => return Err("no cgroup of ours has the controller cpu, or hands it on".into()),
+        };
+        let parent = Path::new(&file).parent().expect("a file is in a folder");
+        let home = match is_v2 {
+            true => files("", "cgroup.procs").into_iter().map(PathBuf::from).find(|home| home.exists()),
+            false => Some(parent.join("cgroup.procs")),
+        };
+        Ok(CpuGroup { folder: parent.join(name), v2: is_v2, home: home.ok_or("our own cgroup cannot be seen")? })
+    }
+
+    /// The folder, for messages.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Makes it. One of the same name without tasks was left by somebody killed.
+    pub fn make(&self, quota_us: u64, period_us: u64) -> io::Result<()> {
+        let _ = fs::remove_dir(&self.folder);
+        fs::create_dir(&self.folder)?;
+        let limited = match self.v2 {
+            true => self.write("cpu.max", &format!("{quota_us} {period_us}")),
+            false => self
+                .write("cpu.cfs_period_us", &period_us.to_string())
+                .and_then(|()| self.write("cpu.cfs_quota_us", &quota_us.to_string())),
+        };
+        limited.inspect_err(|_| drop(self.remove()))
+    }
+
+    fn write(&self, file: &str, text: &str) -> io::Result<()> {
+        // Not fs::write: such a file can be neither made nor cut.
+        io::Write::write_all(&mut fs::File::options().write(true).open(self.folder.join(file))?, text.as_bytes())
+    }
+
+    /// EBUSY while there are tasks in it.
+    pub fn remove(&self) -> io::Result<()> {
+        fs::remove_dir(&self.folder)
+    }
+
+    /// Moves this process into it; children that it forks are born there.
+    pub fn enter(&self) -> io::Result<()> {
+        self.write("cgroup.procs", "0")
+    }
+
+    /// Moves this process back.
+    pub fn leave(&self) -> io::Result<()> {
+        io::Write::write_all(&mut fs::File::options().write(true).open(&self.home)?, b"0")
+    }
+
+    pub fn throttling(&self) -> io::Result<Throttling> {
+        Ok(throttling(&fs::read_to_string(self.folder.join("cpu.stat"))?))
+    }
+}
+
+fn throttling(stat: &str) -> Throttling {
+    let value = |name: &str| {
+        let line = stat.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.and_then(|number| number.trim().parse::<u64>().ok())
+    };
+    Throttling {
+        periods: value("nr_periods").unwrap_or(0),
+        throttled: value("nr_throttled").unwrap_or(0),
+        // Nanoseconds under v1, microseconds under v2.
+        held_ns: value("throttled_time").or(value("throttled_usec").map(|us| us * 1000)).unwrap_or(0),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,5 +151,13 @@ mod tests {
         ];
         assert_eq!(paths(own, "pids", "f"), want);
         assert_eq!(paths(own, "cpu", "f")[0], "/sys/fs/cgroup/cpu/f");
+    }
+
+    #[test]
+    fn both_versions_of_cpu_stat_are_read() {
+        let want = Throttling { periods: 7, throttled: 3, held_ns: 42_000 };
+        assert_eq!(throttling("nr_periods 7\nnr_throttled 3\nthrottled_time 42000\n"), want);
+        assert_eq!(throttling("usage_usec 9\nnr_periods 7\nnr_throttled 3\nthrottled_usec 42\n"), want);
+        assert_eq!(throttling(""), Throttling::default());
     }
 }

@@ -154,6 +154,28 @@ pub struct Traffic {
     pub drops: BTreeMap<String, u64>,
 }
 
+/// What the group of the workers went through, whose CPU time is limited (cpu.stat).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Throttling {
+    /// In which a worker wanted to run.
+    pub periods: u64,
+    /// Of these, those in which the quota was used up.
+    pub throttled: u64,
+    /// How long workers were held back, summed over the CPUs.
+    pub held_ns: u64,
+}
+
+impl Throttling {
+    /// What was added since `before`.
+    pub fn since(self, before: Throttling) -> Throttling {
+        Throttling {
+            periods: self.periods - before.periods,
+            throttled: self.throttled - before.throttled,
+            held_ns: self.held_ns - before.held_ns,
+        }
+    }
+}
+
 /// How often a step of a script came to the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Times {
@@ -205,6 +227,9 @@ pub struct Observation {
     /// From the event to the return that took it.
     #[serde(default)]
     pub return_latency: Latency,
+    /// Under a quota of CPU time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub throttling: Option<Throttling>,
     /// Of a timed load.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traffic: Option<Traffic>,
@@ -250,6 +275,7 @@ impl Observation {
             claim_latency: Latency::default(),
             wake_latency: Latency::default(),
             return_latency: Latency::default(),
+            throttling: None,
             traffic: None,
             late_p99: [0; 2],
             elapsed_ns: 0,

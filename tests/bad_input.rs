@@ -279,3 +279,23 @@ fn documents_that_show_cannot_show() {
     let missing = folder.path().join("no.json").to_str().unwrap().to_owned();
     run(["show", &missing]).exits(2).complains(&[&format!("herd: cannot read {missing}: No such file")]);
 }
+
+#[test]
+fn what_presses_on_a_cell_has_bounds() {
+    check("[defaults]\nbackground = 300", 3, "background must be a whole number from 0 to 256, not 300");
+    let quota = "milliseconds per period such as \"20/100\": 1 to 100000 per 1 to 1000, or \"none\"";
+    check("[defaults]\nquota = \"20\"", 3, &format!("quota must be {quota}, not \"20\""));
+    check("[defaults]\nquota = 20", 3, &format!("quota must be {quota}, not 20"));
+    check(
+        "[defaults]\npolicy = \"fiffo\"",
+        3,
+        "policy must be one of other, batch, idle, fifo, rr, not \"fiffo\"; did you mean \"fifo\"?",
+    );
+    check("[defaults]\nnice = 20", 3, "nice must be a whole number from -20 to 19, not 20");
+    check("[defaults]\ncpu = \"first\"", 3, "cpu must be any, last, or the number of a CPU, not \"first\"");
+    check_pair("kind = \"epoll\"\npolicy = \"fifo\"\nquota = \"20/100\"", "a quota does not hold real-time tasks back");
+    check_pair(
+        "kind = \"epoll\"\nnice = 3\noverride = [{ workers = [1], policy = \"rr\" }]",
+        "nice is nothing to real-time",
+    );
+}

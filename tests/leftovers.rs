@@ -1,5 +1,5 @@
-//! System V objects outlive the processes that use them. None of herd's may,
-//! however its run ends.
+//! System V objects and cgroups outlive the processes that use them. None of herd's
+//! may, however its run ends.
 
 use std::time::Duration;
 
@@ -100,5 +100,48 @@ fn everybody_killed_but_the_keeper_leaves_nothing() {
             let _ = kill(nix::unistd::Pid::from_raw(pid), Signal::SIGKILL);
         }
         run.is_gone();
+    }
+}
+
+/// A run that never ends, under a quota, and what is to go: the folder of its group.
+fn run_with_quota(mark: &Mark, folder: &Folder) -> (Running, Tree, std::path::PathBuf) {
+    let text = "title = \"t\"\n[defaults]\nkind = \"block\"\nquota = \"50/100\"\nbackground = 1\nworkers = 3\nevents = 100000000\n[[wait]]\nname = \"w\"\n";
+    let file = folder.file("run.toml", text);
+    let herd = spawn(mark.on(&mut herd(["run", &file, "-f", "json"])));
+    // Three workers, the keeper and the background.
+    let tree = mark.with_workers(5);
+    let coordinator = tree.coordinator.as_ref().unwrap().pid;
+    let group = herd::cgroup::CpuGroup::place(&format!("herd-{coordinator}")).unwrap().folder().to_owned();
+    assert!(group.is_dir(), "{} is there", group.display());
+    (herd, tree, group)
+}
+
+#[test]
+fn the_group_of_a_quota_goes_with_its_last_task() {
+    if let Err(why) = herd::probe::find("cgroup_cpu_controller").unwrap().run() {
+        return lab::skipped("no quota", &why);
+    }
+    for killed in ["nobody", "front end", "all but the keeper"] {
+        let (mark, folder) = (Mark::new(), Folder::new());
+        let (herd, tree, group) = run_with_quota(&mark, &folder);
+        match killed {
+            "nobody" => {
+                kill(herd.pid(), Signal::SIGINT).unwrap();
+                finish(herd).exits(130);
+            }
+            "front end" => herd.kill(),
+            _ => {
+                // The first child of the coordinator, forked before all others.
+                let keeper = tree.workers.iter().map(|p| p.pid).min().unwrap();
+                let coordinator = tree.coordinator.as_ref().unwrap().pid;
+                let others = tree.workers.iter().map(|p| p.pid).filter(|pid| *pid != keeper);
+                for pid in [herd.pid().as_raw(), coordinator].into_iter().chain(others) {
+                    // Some die with one that was killed before.
+                    let _ = kill(nix::unistd::Pid::from_raw(pid), Signal::SIGKILL);
+                }
+            }
+        }
+        mark.ends_within(SOON, &tree);
+        assert!(!group.exists(), "{killed} killed, and {} is left", group.display());
     }
 }

@@ -38,6 +38,10 @@ pub struct Criterion {
     tolerance: f64,
 }
 
+// Places in the list below.
+const CPU: usize = 1;
+const P50: usize = 2;
+
 /// Every figure of the table, in its order.
 pub const CRITERIA: &[Criterion] = &[
     Criterion {
@@ -123,6 +127,8 @@ pub struct Statement {
 pub struct Advice {
     pub lines: Vec<Line>,
     pub statements: Vec<Statement>,
+    /// Whether repetitions of one cell differ so much that no choice can rest on them.
+    pub unsteady: bool,
     /// Strategies that are among the best at most of these things, and at how many.
     pub choice: Vec<String>,
     pub best_at: usize,
@@ -140,9 +146,21 @@ pub fn advise(results: &Results) -> Advice {
     let statements: Vec<Statement> =
         CRITERIA.iter().enumerate().filter_map(|(at, criterion)| statement(results, &lines, at, criterion)).collect();
     let times = |name: &str| statements.iter().filter(|s| s.best.iter().any(|best| best == name)).count();
+    let unsteady = unsteady(&lines);
     let best_at = names.iter().map(|name| times(name)).max().unwrap_or(0);
-    let choice = names.iter().filter(|name| best_at > 0 && times(name) == best_at).map(|name| name.to_string());
-    Advice { choice: choice.collect(), best_at, lines, statements }
+    let choice =
+        names.iter().filter(|name| best_at > 0 && !unsteady && times(name) == best_at).map(|name| name.to_string());
+    Advice { choice: choice.collect(), unsteady, best_at, lines, statements }
+}
+
+/// Whether half of the strategies or more have a CPU time or a median latency that
+/// varies by more than half of itself.
+fn unsteady(lines: &[Line]) -> bool {
+    let varies = |figure: &Figure| figure.max - figure.min > 0.5 * figure.median;
+    [CPU, P50].iter().any(|at| {
+        let known: Vec<Figure> = lines.iter().filter_map(|line| line.figures[*at]).collect();
+        2 * known.iter().filter(|figure| varies(figure)).count() >= known.len().max(1)
+    })
 }
 
 /// The cells of a strategy in one experiment.
@@ -158,12 +176,16 @@ fn cells<'a>(results: &'a Results, experiment: &str, strategy: &str) -> Vec<&'a 
 
 fn line(results: &Results, strategy: &str) -> Line {
     let figures = CRITERIA.iter().map(|criterion| figure(&cells(results, criterion.experiment, strategy), criterion));
-    let bad = results.cells.iter().find(|cell| cell.row == strategy && cell.verdict != Verdict::Pass);
-    Line {
-        strategy: strategy.into(),
-        figures: figures.collect(),
-        note: bad.map(|cell| format!("{}: {}", cell.id, cell.reason)).unwrap_or_default(),
-    }
+    let mine = || results.cells.iter().filter(|cell| cell.row == strategy);
+    let bad = mine().find(|cell| cell.verdict != Verdict::Pass).map(|cell| format!("{}: {}", cell.id, cell.reason));
+    let warned = || {
+        let warned = mine().filter(|cell| cell.experiment == LOAD).find_map(|cell| {
+            let warning = cell.observation.as_ref()?.warnings.first()?;
+            Some(format!("{}: {warning}", cell.id))
+        });
+        warned.unwrap_or_default()
+    };
+    Line { strategy: strategy.into(), figures: figures.collect(), note: bad.unwrap_or_else(warned) }
 }
 
 fn figure(cells: &[&CellResult], criterion: &Criterion) -> Option<Figure> {
@@ -220,6 +242,12 @@ mod tests {
         assert_eq!(alike, [true, true, false]);
         // Without a cell there is no proof, and without proof no statement.
         assert_eq!(statement(&nobody(), &lines, 1, &CRITERIA[1]), None);
+    }
+
+    #[test]
+    fn what_varies_more_than_it_differs_is_no_ground_for_a_choice() {
+        assert!(!unsteady(&[line("a", 9.0, 10.0, 12.0), line("b", 11.0, 14.0, 16.0), line("c", 1.0, 14.0, 99.0)]));
+        assert!(unsteady(&[line("a", 9.0, 10.0, 12.0), line("c", 1.0, 14.0, 99.0)]));
     }
 
     #[test]

@@ -65,6 +65,11 @@ impl Facts<'_> {
         self.seen.workers.iter().map(|w| w.claims).collect()
     }
 
+    /// CPU time by worker.
+    fn busy_ns(&self) -> Vec<u64> {
+        self.seen.workers.iter().map(|w| w.cpu_ns).collect()
+    }
+
     /// Of a timed load.
     fn traffic(&self, of: impl Fn(&Traffic) -> f64) -> Option<f64> {
         self.seen.traffic.as_ref().map(of)
@@ -281,6 +286,19 @@ pub const METRICS: &[Metric] = &[
     ),
     metric!("cpu_us_per_event", "us per event", "CPU time of all workers", |f| {
         ratio(f.seen.total(|w| w.cpu_ns) as f64 / 1000.0, f.seen.fired)
+    }),
+    metric!("cpu_max_mean", "ratio", "CPU time of the busiest worker over the mean", |f| {
+        let busy = f.busy_ns();
+        ratio(*busy.iter().max()? as f64 * busy.len() as f64, busy.iter().sum())
+    }),
+    metric!("cpu_jain", "index", "Jain's fairness index of the CPU time of the workers", |f| winners::jain(
+        &f.busy_ns()
+    )),
+    metric!("throttled", "periods", "in which the workers had used up their quota of CPU time", |f| {
+        f.seen.throttling.map(|t| t.throttled as f64)
+    }),
+    metric!("throttled_ms", "ms", "for which the quota held workers back, summed over the CPUs", |f| {
+        f.seen.throttling.map(|t| t.held_ns as f64 / 1e6)
     }),
     metric!("steps", "steps", "of a script, those of which something is expected", |f| {
         f.settings.script().map(|script| script.checks().count() as f64)

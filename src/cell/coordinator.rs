@@ -8,6 +8,7 @@ use std::time::Duration;
 use nix::unistd::{Pid, setpgid};
 
 use super::agreement::{Switched, disagreement};
+use super::background::Background;
 use super::contract::{Injector, Member, SetupError};
 use super::count::Counter;
 use super::counts::Counts;
@@ -15,8 +16,9 @@ use super::crew::{Crew, CrewError, Kit};
 use super::ledger::{Ledger, Slot};
 use super::plan::Plan;
 use super::quiet::Watch;
+use super::quota::Limited;
 use super::rounds::Stage;
-use super::script;
+use super::script::{self, network};
 use super::scripted;
 use super::worker;
 use crate::experiment::Settings;
@@ -68,6 +70,16 @@ fn attempt(plan: &Plan, used: &mut Option<Counter>) -> Result<Observation, End> 
     let settings = &plan.settings;
     raise_descriptor_limit();
     let cpus = sys::cpus::allowed().map_err(|e| invalid(e.to_string()))?;
+    // First, so that it goes last: its keeper waits for everybody forked from here on.
+    let limited = settings.pressure.quota.map(Limited::new).transpose().map_err(invalid)?;
+    if settings.traffic.own_network {
+        network::enter_own().map_err(invalid)?;
+        for sysctl in &settings.traffic.sysctls {
+            let (name, value) = sysctl.split_once('=').expect("checked in the plan");
+            let refused = |errno: nix::errno::Errno| format!("sysctl {name} = {value}: {}", errno.desc());
+            network::set(name, value).map_err(|errno| invalid(refused(errno)))?;
+        }
+    }
     // All or none: the plan refuses a mixture.
     let block = wait_of(&settings.for_worker(0)).blocks();
     let object = object::find(&settings.object).expect("checked in the plan");
@@ -84,7 +96,7 @@ fn attempt(plan: &Plan, used: &mut Option<Counter>) -> Result<Observation, End> 
     let backlog = settings.stranded == crate::experiment::settings::Stranded::Count;
     let per_round = match (load::pace(settings), backlog) {
         // Read every few milliseconds.
-        (Some(_), _) => (TIMED_RECORDS / u64::from(settings.workers)).clamp(64, 1 << 15),
+        (Some(_), _) => (TIMED_RECORDS / u64::from(settings.workers)).clamp(1 << 10, 1 << 15),
         (None, true) => settings.events.min(1 << 16),
         (None, false) => batch,
     };
@@ -96,7 +108,9 @@ fn attempt(plan: &Plan, used: &mut Option<Counter>) -> Result<Observation, End> 
         worker::run(slot, index, &worker, wait, &shared, opened.door.as_ref());
     };
     let kit = Kit { settings, ledger: &ledger, work: &work, cpus: &cpus, coordinator: std::process::id() };
-    let crew = Crew::start(&kit).map_err(invalid)?;
+    let _background = Background::start(settings.pressure.background, &cpus).map_err(invalid)?;
+    let start = || Crew::start(&kit);
+    let crew = limited.as_ref().map_or_else(start, |group| group.around(start)).map_err(invalid)?;
     // After the fork: workers keep the whole mask. With the injector on one CPU
     // the softirq that walks the wait queue runs there too, so whenever the
     // injector runs, that walk has ended or not begun.
@@ -117,7 +131,7 @@ fn attempt(plan: &Plan, used: &mut Option<Counter>) -> Result<Observation, End> 
     let members: Vec<Member> = tasks.iter().map(|t| Member { pid: t.pid as i32, tid: t.tid as i32 }).collect();
     let mut watch = Watch::new(&ledger, tasks, counter, timers, cpu).map_err(|e| invalid(e.to_string()))?;
     opened.injector.meet(&members).map_err(|e| refusal(None, &e, settings))?;
-    let found = measure(plan, &ledger, &crew, &mut watch, opened.injector.as_mut());
+    let found = measure(plan, &ledger, &crew, &mut watch, opened.injector.as_mut(), limited.as_ref());
     *used = Some(watch.into_counter());
     found.map(|found| Observation { sources_refused: refused, ..found }).map_err(|e| invalid(e.to_string()))
 }
@@ -128,6 +142,7 @@ fn measure(
     crew: &Crew,
     watch: &mut Watch,
     injector: &mut dyn Injector,
+    limited: Option<&Limited>,
 ) -> io::Result<Observation> {
     let mut stage = Stage::new(plan, ledger, crew, &mut *watch, injector);
     let held = match stage.prepare() {
@@ -137,7 +152,11 @@ fn measure(
     stage.watch.rebase();
     let (switched, runs) = (stage.watch.switched()?, stage.watch.runs()?);
     let counts: Vec<Counts> = ledger.slots().map(|slot| slot.counts()).collect();
+    let held_back = limited.map(Limited::throttling).transpose()?;
     let mut found = stage.run();
+    if let (Some(limited), Some(before)) = (limited, held_back) {
+        found.throttling = Some(limited.throttling()?.since(before));
+    }
     found.count_source = watch.counter().name().into();
     // A dead worker has no files any more; its cell is invalid already.
     let (Ok(switched_now), Ok(runs_now)) = (watch.switched(), watch.runs()) else {
@@ -173,6 +192,10 @@ fn measure(
         }
     }
     found.stranded = injector.left()?;
+    if load::pace(&plan.settings) == Some(load::Pace::Attached) {
+        // Only who was claimed has been counted.
+        found.fired += found.stranded;
+    }
     Ok(found)
 }
 

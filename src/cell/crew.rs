@@ -13,11 +13,11 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::Pid;
 
-use super::contract::{Call, SetupError};
+use super::contract::{Call, During, SetupError};
 use super::ledger::{Ledger, Phase, Slot};
 use super::task::{Look, Task};
 use crate::experiment::Settings;
-use crate::experiment::settings::Affinity;
+use crate::experiment::settings::{Affinity, Cpu, Policy, Scheduling};
 use crate::sys;
 
 /// Stack of a worker thread: the loop is shallow.
@@ -205,7 +205,10 @@ impl Crew {
 
     /// The workers that live in process `pid`, in words.
     fn workers_of(&self, pid: Pid) -> String {
-        let at = self.processes.iter().position(|known| *known == pid).unwrap_or(0) as u32;
+        let Some(at) = self.processes.iter().position(|known| *known == pid) else {
+            return "a process beside the workers".into();
+        };
+        let at = at as u32;
         let (first, last) = (at * self.threads, (at + 1) * self.threads - 1);
         if first == last { format!("worker {first}") } else { format!("workers {first} to {last}") }
     }
@@ -268,17 +271,33 @@ fn run_one(kit: &Kit<'_>, index: u32) {
     let name = CString::new(comm(kit.coordinator)).expect("no NUL in digits");
     // Only the perf source needs it, and that one checks its sum.
     let _ = nix::sys::prctl::set_name(&name);
-    if let Err(errno) = pin(kit.settings.affinity, index, kit.cpus) {
-        return slot.gone(&SetupError { call: Call::Affinity, errno });
+    if let Err(error) = place(kit, index) {
+        return slot.gone(&error);
     }
     (kit.work)(slot, index);
 }
 
-fn pin(affinity: Affinity, index: u32, cpus: &[usize]) -> Result<(), Errno> {
-    let cpu = match affinity {
-        Affinity::None => return Ok(()),
-        Affinity::Spread => cpus[index as usize % cpus.len()],
-        Affinity::One => cpus[0],
+/// Puts the calling worker on its CPU, and in its place among others there.
+fn place(kit: &Kit<'_>, index: u32) -> Result<(), SetupError> {
+    let cpus = kit.cpus;
+    let Scheduling { cpu, policy, nice } = kit.settings.for_worker(index).scheduling;
+    let cpu = match (cpu, kit.settings.affinity) {
+        (Cpu::Number(cpu), _) => Some(cpu as usize),
+        (Cpu::Last, _) => cpus.last().copied(),
+        (Cpu::Any, Affinity::Spread) => Some(cpus[index as usize % cpus.len()]),
+        (Cpu::Any, Affinity::One) => Some(cpus[0]),
+        (Cpu::Any, Affinity::None) => None,
     };
-    sys::cpus::pin_to(cpu)
+    cpu.map_or(Ok(()), sys::cpus::pin_to).during(Call::Affinity)?;
+    if nice != 0 {
+        sys::cpus::set_nice(nice).during(Call::Nice)?;
+    }
+    let (policy, priority) = match policy {
+        Policy::Other => return Ok(()),
+        Policy::Batch => (libc::SCHED_BATCH, 0),
+        Policy::Idle => (libc::SCHED_IDLE, 0),
+        Policy::Fifo => (libc::SCHED_FIFO, 1),
+        Policy::Rr => (libc::SCHED_RR, 1),
+    };
+    sys::cpus::set_policy(policy, priority).during(Call::Policy)
 }

@@ -57,6 +57,8 @@ calls! {
     EpollDelete => "epoll_ctl(EPOLL_CTL_DEL)",
     Select => "select (a descriptor above 1023 does not fit an fd_set; use poll)",
     Affinity => "sched_setaffinity",
+    Policy => "sched_setscheduler",
+    Nice => "setpriority",
     Thread => "pthread_create",
     Fcntl => "fcntl",
     Connect => "connect",

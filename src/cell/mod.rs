@@ -5,6 +5,7 @@
 //! another host.
 
 mod agreement;
+mod background;
 pub mod contract;
 pub mod coordinator;
 pub mod count;
@@ -16,6 +17,7 @@ pub mod ledger;
 mod pacer;
 pub mod plan;
 pub mod quiet;
+mod quota;
 pub mod rounds;
 pub mod script;
 pub mod scripted;

@@ -173,8 +173,12 @@ fn needs<'a>(named: impl Iterator<Item = &'a String>, settings: &Settings) -> Ve
     }
     let workers = distinct_workers(settings).map(|index| settings.for_worker(index));
     let of_waits = workers.filter_map(|worker| crate::wait::find(&worker.wait)?.needs(&worker));
+    let of_pressure = super::pressure::needs(settings);
     let of_object = crate::object::find(&settings.object).and_then(|object| object.needs(settings));
-    for need in of_object.into_iter().chain(settings.steering.needs()).chain(of_waits) {
+    let of_network = settings.traffic.own_network.then_some("netns");
+    for need in
+        of_network.into_iter().chain(of_object).chain(settings.steering.needs()).chain(of_pressure).chain(of_waits)
+    {
         if !needs.iter().any(|known| known == need) {
             needs.push(need.into());
         }

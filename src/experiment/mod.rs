@@ -12,6 +12,7 @@ pub mod file;
 pub mod kernel;
 pub mod keys;
 mod placement;
+mod pressure;
 mod reader;
 pub mod script;
 pub mod settings;

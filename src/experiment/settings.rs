@@ -8,10 +8,11 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 pub use super::placement::{Placement, PlacementKind};
+pub use super::pressure::{Affinity, Cpu, Policy, Pressure, Quota, Scheduling};
 use super::script::Script;
 use super::special::is_default;
 pub use super::special::{RingOwner, RingSetup, SignalOwner, WaitCall};
-pub use super::traffic::{Arrivals, Traffic};
+pub use super::traffic::{Arrivals, Protocol, Traffic};
 
 /// How workers get at the object.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,19 +34,6 @@ pub enum OpenedBy {
     Worker,
     /// The coordinator opens all of them, in worker order, before it forks.
     Coordinator,
-}
-
-/// Which CPUs the workers may use. The injector is always pinned to one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Affinity {
-    /// The mask herd was started with.
-    #[default]
-    None,
-    /// Worker i on CPU i modulo the CPUs of that mask.
-    Spread,
-    /// All workers on the first CPU of that mask.
-    One,
 }
 
 /// What to do when everybody sleeps and events are left in the object.
@@ -201,6 +189,8 @@ pub struct WorkerSettings {
     pub stall_us: u64,
     #[serde(skip_serializing_if = "is_default")]
     pub stall_at: u64,
+    #[serde(flatten)]
+    pub scheduling: Scheduling,
 }
 
 impl Default for WorkerSettings {
@@ -229,6 +219,7 @@ impl Default for WorkerSettings {
             reply: false,
             stall_us: 0,
             stall_at: 0,
+            scheduling: Scheduling::default(),
         }
     }
 }
@@ -311,6 +302,8 @@ pub struct Settings {
     #[serde(flatten)]
     pub traffic: Traffic,
     #[serde(flatten)]
+    pub pressure: Pressure,
+    #[serde(flatten)]
     pub worker: WorkerSettings,
     #[serde(rename = "override", default)]
     pub overrides: Vec<Override>,
@@ -342,6 +335,7 @@ impl Default for Settings {
             null: NullScript::default(),
             script: Vec::new(),
             traffic: Traffic::default(),
+            pressure: Pressure::default(),
             worker: WorkerSettings::default(),
             overrides: Vec::new(),
         }

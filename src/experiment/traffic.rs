@@ -15,6 +15,17 @@ pub enum Arrivals {
     Poisson,
 }
 
+/// What clients and workers say to each other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// A worker that answers sends four bytes: which event it was.
+    #[default]
+    Tag,
+    /// The client sends an HTTP/1.0 request, the worker a short answer, and closes.
+    Http,
+}
+
 /// What is left out is 0, and means what the line says of it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -24,6 +35,8 @@ pub struct Traffic {
     pub rate: f64,
     #[serde(skip_serializing_if = "is_default")]
     pub arrivals: Arrivals,
+    #[serde(skip_serializing_if = "is_default")]
+    pub protocol: Protocol,
     /// Of a closed load.
     #[serde(skip_serializing_if = "is_default")]
     pub clients: u64,
@@ -41,6 +54,13 @@ pub struct Traffic {
     pub hot: u64,
     #[serde(skip_serializing_if = "is_default")]
     pub hot_share: f64,
+    /// The cell has a network of its own, so that its queues and counters are nobody
+    /// else's and its settings may change.
+    #[serde(skip_serializing_if = "is_default")]
+    pub own_network: bool,
+    /// Settings of that network, `net.name=value`.
+    #[serde(skip_serializing_if = "is_default")]
+    pub sysctls: Vec<String>,
     /// So many client addresses in turn, each a flow for the hash of a group; 0 is
     /// another one for every event.
     #[serde(skip_serializing_if = "is_default")]

@@ -26,8 +26,8 @@ use nix::unistd::{Pid, pipe2, write};
 use super::{Object, mode, refuse_extras};
 use crate::cell::contract::{Asleep, Call, Claim, Door, During, Injector, Opened, SetupError, Source};
 use crate::experiment::Settings;
-use crate::sys::child;
 use crate::sys::shared::SharedRows;
+use crate::sys::{child, spin};
 
 /// waitpid(2), or a pidfd.
 pub struct Child {
@@ -135,7 +135,7 @@ impl Family {
             if let Some(slot) = all.into_iter().find(|i| self.slot(*i).load(Ordering::SeqCst) == pid.as_raw() as u64) {
                 return slot;
             }
-            let _ = nix::sched::sched_yield();
+            spin::yield_cpu();
         }
     }
 }

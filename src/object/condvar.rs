@@ -161,7 +161,7 @@ impl Signaller {
                 if Instant::now() > end {
                     return Err(io::Error::from_raw_os_error(libc::ETIMEDOUT));
                 }
-                nix::sched::sched_yield()?;
+                crate::sys::spin::yield_cpu();
             }
         }
         Ok(())

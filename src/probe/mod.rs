@@ -75,6 +75,8 @@ pub const PROBES: &[Probe] = &[
     Probe::new("bpf", "BPF maps and tracepoint programs", rights::bpf),
     Probe::new("sched_ext", "schedulers in BPF can be loaded", rights::sched_ext),
     Probe::new("cgroup_cpu_controller", "CPU time can be limited for our cgroup", rights::cgroup_cpu_controller),
+    Probe::new("sched_fifo", "a worker may be SCHED_FIFO or SCHED_RR", rights::sched_fifo),
+    Probe::new("nice_below_zero", "a worker may be more than nice 0", rights::nice_below_zero),
 ];
 
 /// The names of all probes.

@@ -1,14 +1,16 @@
 //! Probes of what we may do here: namespaces, tracing, cgroups, schedulers.
 
 use std::fs;
-use std::path::Path;
 
 use nix::errno::Errno;
-use nix::unistd::{AccessFlags, access};
 
 use super::Trying;
-use crate::cgroup;
-use crate::sys::probing;
+use crate::cgroup::CpuGroup;
+use crate::sys::{cpus, probing};
+
+/// What a probing group may use; nobody is ever in it.
+const QUOTA_US: u64 = 10_000;
+const PERIOD_US: u64 = 100_000;
 
 pub fn netns() -> Result<(), String> {
     match probing::child_in_namespaces(libc::CLONE_NEWNET) {
@@ -43,12 +45,16 @@ pub fn sched_ext() -> Result<(), String> {
 }
 
 pub fn cgroup_cpu_controller() -> Result<(), String> {
-    // Making a group would change the tree that a manager looks after. Ours or
-    // one above it must have the files of the controller, or offer it.
-    let lists = |file: &String| fs::read_to_string(file).is_ok_and(|t| t.split_whitespace().any(|name| name == "cpu"));
-    let offered = cgroup::files("cpu", "cgroup.controllers").into_iter().find(lists);
-    let version_1 = || cgroup::files("cpu", "cpu.cfs_quota_us").into_iter().find(|file| Path::new(file).exists());
-    let file = offered.or_else(version_1).ok_or("no cgroup of ours has the controller cpu")?;
-    let group = Path::new(&file).parent().expect("a file is in a folder");
-    access(group, AccessFlags::W_OK).trying(&format!("making a group in {}", group.display()))
+    // Each of our threads has a name of its own, and it is gone at once.
+    let group = CpuGroup::place(&format!("herd-probe-{}", nix::unistd::gettid()))?;
+    group.make(QUOTA_US, PERIOD_US).trying(&format!("making the group {}", group.folder().display()))?;
+    group.remove().trying("removing it")
+}
+
+pub fn sched_fifo() -> Result<(), String> {
+    probing::in_child(0, || cpus::set_policy(libc::SCHED_FIFO, 1)).trying("sched_setscheduler(SCHED_FIFO)")
+}
+
+pub fn nice_below_zero() -> Result<(), String> {
+    probing::in_child(0, || cpus::set_nice(-1)).trying("setpriority")
 }

@@ -56,6 +56,11 @@ pub fn table(advice: &Advice, results: &Results, asked: &str, width: usize, out:
     }
     let all = advice.statements.len();
     let verdict = match advice.choice.as_slice() {
+        [] if advice.unsteady => {
+            "The repetitions differ too much for a choice: CPU time or median latency by more than \
+                                  half of itself. Run it on a quieter machine, or with a larger --repeat."
+                .to_owned()
+        }
         [] => "No strategy could be measured.".to_owned(),
         [one] => format!("Here, under this load: {one}; it is among the best at {} of {all}.", advice.best_at),
         some => {

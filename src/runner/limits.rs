@@ -6,6 +6,7 @@ use std::fs;
 use nix::sys::resource::{Resource, getrlimit};
 
 use crate::experiment::Settings;
+use crate::experiment::settings::Cpu;
 use crate::{load, object};
 
 /// What this machine allows.
@@ -52,7 +53,7 @@ impl Limits {
         let placement = settings.placement();
         let workers = u64::from(settings.workers);
         // The coordinator and the front end are tasks as well.
-        let tasks = workers + 2;
+        let tasks = workers + u64::from(settings.pressure.background) + 2;
         let room = |limit: u64| limit.saturating_sub(self.tasks_now);
         let too_few = |what: &str, limit: u64, how: &str| {
             Some(format!(
@@ -100,14 +101,23 @@ impl Limits {
                 settings.backlog, self.somaxconn
             ));
         }
-        if let Some(cpu) = settings.injector_cpu.filter(|cpu| self.cpus.checked_shr(*cpu).is_some_and(|c| c & 1 == 0)) {
-            return Some(format!(
-                "injector_cpu = {cpu} is not among the CPUs that herd may use (taskset -p, cpuset.cpus); choose another, \
-                 or \"last\""
-            ));
-        }
-        None
+        let absent = |cpu: &u32| self.cpus.checked_shr(*cpu).is_some_and(|bits| bits & 1 == 0);
+        let of_workers = pinned_to(settings).map(|cpu| ("cpu", cpu));
+        let named = settings.injector_cpu.map(|cpu| ("injector_cpu", cpu)).into_iter().chain(of_workers);
+        let (key, cpu) = { named }.find(|(_, cpu)| absent(cpu))?;
+        Some(format!(
+            "{key} = {cpu} is not among the CPUs that herd may use (taskset -p, cpuset.cpus); choose another, or \"last\""
+        ))
     }
+}
+
+/// The CPUs that workers name.
+fn pinned_to(settings: &Settings) -> impl Iterator<Item = u32> {
+    let workers = 0..if settings.overrides.is_empty() { 1 } else { settings.workers };
+    workers.filter_map(|index| match settings.for_worker(index).scheduling.cpu {
+        Cpu::Number(cpu) => Some(cpu),
+        Cpu::Any | Cpu::Last => None,
+    })
 }
 
 /// Descriptors one worker opens: its wait, its own listener, and the last
@@ -185,6 +195,13 @@ mod tests {
         check(ROOMY, &settings(|s| s.injector_cpu = Some(1)), None);
         check(ROOMY, &settings(|s| s.injector_cpu = Some(2)), Some("injector_cpu = 2"));
         check(ROOMY, &settings(|s| s.injector_cpu = Some(500)), None);
+    }
+
+    #[test]
+    fn a_worker_needs_its_cpu() {
+        check(ROOMY, &settings(|s| s.worker.scheduling.cpu = Cpu::Number(1)), None);
+        check(ROOMY, &settings(|s| s.worker.scheduling.cpu = Cpu::Number(2)), Some("cpu = 2 is not among"));
+        check(ROOMY, &settings(|s| s.worker.scheduling.cpu = Cpu::Last), None);
     }
 
     #[test]

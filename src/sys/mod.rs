@@ -20,6 +20,7 @@ pub mod fork;
 pub mod futex;
 pub mod handover;
 pub mod interrupt;
+pub mod keeper;
 pub mod lock;
 pub mod perf;
 pub mod pollset;

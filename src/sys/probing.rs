@@ -20,11 +20,17 @@ const ANY_CPU: u32 = 0;
 /// A child in the new namespaces that `flags` (CLONE_NEW..) ask for, which ends
 /// at once and takes them along. Our own namespaces stay as they are.
 pub fn child_in_namespaces(flags: libc::c_int) -> Result<(), Errno> {
-    // SAFETY: the child calls nothing but _exit, which is async-signal-safe.
+    in_child(flags, || Ok(()))
+}
+
+/// What `call`, which makes nothing but one system call, says in a child.
+pub fn in_child(flags: libc::c_int, call: fn() -> Result<(), Errno>) -> Result<(), Errno> {
+    // SAFETY: the child makes one system call and then _exit, which is
+    // async-signal-safe; an errno fits its exit code.
     let pid = unsafe {
         let pid = fork_raw((flags | libc::SIGCHLD) as libc::c_ulong);
         if pid == 0 {
-            libc::_exit(0);
+            libc::_exit(call().map_or_else(|errno| errno as i32, |()| 0));
         }
         pid
     };
@@ -33,6 +39,7 @@ pub fn child_in_namespaces(flags: libc::c_int) -> Result<(), Errno> {
         match waitpid(child, Some(WaitPidFlag::__WALL)) {
             Err(Errno::EINTR) => {}
             Ok(WaitStatus::Exited(_, 0)) => return Ok(()),
+            Ok(WaitStatus::Exited(_, errno)) => return Err(Errno::from_raw(errno)),
             Ok(_) => return Err(Errno::ECHILD),
             Err(errno) => return Err(errno),
         }

@@ -1,22 +1,11 @@
 //! System V semaphores and message queues, which outlive every process that uses
-//! them, and the keeper that sees to it that ours do not.
-//!
-//! The keeper is a process that makes the object, tells its number, and then reads
-//! a pipe whose other end all users hold: whatever kills them, the pipe ends, and
-//! the keeper removes the object and ends. It has a session of its own, ignores
-//! every signal that can be ignored, and holds no other descriptor. Only a SIGKILL
-//! of the keeper itself leaves something.
+//! them, so that a keeper has to see to it that ours do not.
 
-use std::fs::File;
-use std::io::{self, Read, Write};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::io;
 
 use nix::errno::Errno;
-use nix::sys::signal::SigSet;
-use nix::sys::wait::waitpid;
-use nix::unistd::{Pid, pipe2, setsid};
 
-use super::fork::fork_running;
+use super::keeper::Keeper;
 
 /// What the keeper keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,81 +17,33 @@ pub enum Kind {
 /// An object of ours, which ends with the last process that has it.
 pub struct Kept {
     kind: Kind,
-    id: i32,
-    maker: Pid,
-    keeper: Pid,
-    /// Our end of the pipe; dropped before the keeper is waited for.
-    users: Option<OwnedFd>,
+    keeper: Keeper,
 }
 
 impl Kept {
     /// Makes one. Call it before there are threads; forked children share it.
     pub fn new(kind: Kind) -> io::Result<Kept> {
-        let flags = nix::fcntl::OFlag::O_CLOEXEC;
-        let (ended, users) = pipe2(flags)?;
-        let (answer, told) = pipe2(flags)?;
-        let keeper = fork_running(|| keep(kind, ended, told))?;
-        let mut id = [0xff; 4];
-        let heard = File::from(answer).read_exact(&mut id);
-        let id = i32::from_ne_bytes(id);
-        let kept = Kept { kind, id, maker: Pid::this(), keeper, users: Some(users) };
-        match heard {
-            Ok(()) if id >= 0 => Ok(kept),
-            // The keeper tells its errno as a negative number.
-            Ok(()) => Err(io::Error::from_raw_os_error(-id)),
-            Err(e) => Err(e),
-        }
+        // Removing fails where the maker has done it already.
+        let keeper = Keeper::start(
+            || make(kind),
+            |id| {
+                let _ = remove(kind, id);
+            },
+        )?;
+        Ok(Kept { kind, keeper })
     }
 
     pub fn id(&self) -> i32 {
-        self.id
+        self.keeper.number()
     }
 }
 
 impl Drop for Kept {
     fn drop(&mut self) {
-        // A forked child drops only its copy.
-        if self.maker == Pid::this() {
-            if self.id >= 0 {
-                let _ = remove(self.kind, self.id);
-            }
-            drop(self.users.take());
-            let _ = waitpid(self.keeper, None);
+        if self.keeper.is_ours() {
+            let _ = remove(self.kind, self.id());
         }
     }
-}
-
-/// The keeper's life. `ended` ends with the last user.
-fn keep(kind: Kind, ended: OwnedFd, told: OwnedFd) -> i32 {
-    // Alone in its group, nobody signals it by accident.
-    let alone = setsid().map_err(io::Error::from).and_then(|_| Ok(SigSet::all().thread_block()?));
-    let closed = alone.and_then(|()| close_all_but(&[ended.as_raw_fd(), told.as_raw_fd()]));
-    let made = closed.and_then(|()| make(kind));
-    let answer = made.as_ref().map_or_else(|e| -e.raw_os_error().unwrap_or(libc::EIO), |id| *id);
-    let heard = File::from(told).write_all(&answer.to_ne_bytes());
-    if let Ok(id) = made {
-        if heard.is_ok() {
-            // Nothing is ever written: this sleeps until the end.
-            let _ = File::from(ended).read(&mut [0]);
-        }
-        // Fails where the maker has removed it already.
-        let _ = remove(kind, id);
-    }
-    0
-}
-
-/// Descriptors are inherited: a pipe of somebody else must not stay open here.
-fn close_all_but(keep: &[i32]) -> io::Result<()> {
-    let open: Vec<i32> = std::fs::read_dir("/proc/self/fd")?
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-        .filter(|fd| !keep.contains(fd))
-        .collect();
-    for fd in open {
-        // SAFETY: this process runs nothing but the keeper, which uses no other
-        // descriptor; EBADF is that of the directory just read.
-        unsafe { libc::close(fd) };
-    }
-    Ok(())
 }
 
 fn make(kind: Kind) -> io::Result<i32> {

@@ -217,11 +217,15 @@ impl Guest {
         if self.booted.is_none() && self.heard.environment.is_some() {
             self.booted = Some(self.started.elapsed());
         }
-        self.note(&printed, before);
+        self.note(&printed, before.clone());
         if let Err(why) = understood {
             return Some(Err(why));
         }
         if self.heard.complete {
+            // What the kernel printed before the end line is there by now.
+            printed.clear();
+            let _ = take(&mut self.child.stderr, &mut printed);
+            self.note(&printed, before);
             return Some(Ok(()));
         }
         if self.console.floods() {
@@ -269,9 +273,10 @@ impl Guest {
     /// that warned most likely did so in the first.
     fn note(&mut self, printed: &[u8], before: Option<String>) {
         let now = &self.heard.running;
+        let last = self.heard.cells.last().map(|cell| cell.id.clone());
         for trouble in self.console.hear(printed) {
             let during = if trouble.crash { now.clone().or(before.clone()) } else { before.clone().or(now.clone()) };
-            self.troubles.push((during, trouble));
+            self.troubles.push((during.or(last.clone()), trouble));
         }
     }
 

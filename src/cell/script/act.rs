@@ -92,7 +92,7 @@ impl Run<'_> {
             Action::Sysctl { name, value } => done(network::set(name, value)),
             Action::Counter(name) => {
                 self.let_arrive()?;
-                Ok(network::counter(name).map_err(invalid)?.to_string())
+                said(network::counter(name))
             }
             Action::Reuseport(name) => {
                 let set = |fd: &std::os::fd::OwnedFd| socket2::SockRef::from(fd).set_reuse_port(true).map_err(errno);

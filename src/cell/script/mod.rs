@@ -6,7 +6,7 @@ mod act;
 mod clients;
 mod group;
 mod holder;
-mod network;
+pub(super) mod network;
 mod staff;
 mod table;
 mod turns;

@@ -34,11 +34,10 @@ pub fn set(name: &str, value: &str) -> Result<(), Errno> {
     fs::write(path, value).map_err(super::table::errno)
 }
 
-/// A counter of the network that we are in.
-pub fn counter(name: &str) -> Result<u64, String> {
-    let path = "/proc/net/netstat";
-    let text = fs::read_to_string(path).map_err(|e| format!("{path}: {e}"))?;
-    find(&text, name).ok_or_else(|| format!("{path} has no {name} on this kernel"))
+/// A counter of the network that we are in; ENOENT where this kernel has none such.
+pub fn counter(name: &str) -> Result<u64, Errno> {
+    let text = fs::read_to_string("/proc/net/netstat").map_err(super::table::errno)?;
+    find(&text, name).ok_or(Errno::ENOENT)
 }
 
 /// Two lines belong together: names, and behind them the values.

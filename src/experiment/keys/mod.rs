@@ -139,6 +139,24 @@ fn interest(value: &Value) -> Result<Vec<String>, Mistake> {
         .collect()
 }
 
+/// Settings of a network, each with a value; no others can be changed in one cell alone.
+fn sysctls(value: &Value) -> Result<Vec<String>, Mistake> {
+    let wanted = || Mistake::from("a list such as [\"net.ipv4.tcp_migrate_req=1\"]");
+    let list = value.as_array().filter(|list| !list.is_empty()).ok_or_else(wanted)?;
+    let read = |item: &Value| {
+        let text = item.as_str().ok_or_else(wanted)?;
+        let (name, value) = text.split_once('=').ok_or_else(wanted)?;
+        let plain = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        if !name.starts_with("net.") || !name.split('.').all(plain) || value.is_empty() {
+            return Err(Mistake::Other(format!(
+                "sysctls: {text:?} is no net.name=value; only a network is the cell's own"
+            )));
+        }
+        Ok(text.to_owned())
+    };
+    list.iter().map(read).collect()
+}
+
 /// The number of workers is that of the script.
 fn script(settings: &mut Settings, value: &Value) -> Result<(), Mistake> {
     let wanted = "a list of statements such as [\"epoll e0\", \"wait e0 -> 0\"]";

@@ -1,7 +1,7 @@
 //! Every setting: its name, its values, what it means, how it is set.
 
-use super::super::settings::PlacementKind;
-use super::{Key, flag, interest, named, number, one_of, overrides, placement, real, script, text};
+use super::super::settings::{Cpu, PlacementKind, Quota};
+use super::{Key, flag, interest, named, number, one_of, overrides, placement, real, script, sysctls, text};
 
 macro_rules! key {
     ($name:literal, $values:literal, $about:literal, $set:expr) => {
@@ -63,7 +63,20 @@ pub const KEYS: &[Key] = &[
     key!("affinity", "none | spread | one", "which CPUs the workers may use", |s, v| {
         one_of(v, &["none", "spread", "one"]).map(|x| s.affinity = x)
     }),
-    key!("load", "sequential | burst | paced | closed", "how events arrive", |s, v| {
+    key!(
+        "background",
+        "0..256",
+        "processes beside the workers that only use CPU time, spread over the CPUs",
+        |s, v| { number(v, 0, 256).map(|x| s.pressure.background = x as u32) }
+    ),
+    key!("quota", "MS/PERIOD_MS | none", "CPU time of all workers together in each period, such as 20/100", |s, v| {
+        s.pressure.quota = match v.as_str().ok_or(Quota::WANTED)? {
+            "none" => None,
+            text => Some(text.parse::<Quota>()?),
+        };
+        Ok(())
+    }),
+    key!("load", "sequential | burst | paced | closed | attached", "how events arrive", |s, v| {
         named(v, "load", &crate::load::names()).map(|x| s.load = x)
     }),
     key!("burst", "1..10000", "events fired back to back before the next barrier", |s, v| {
@@ -105,6 +118,14 @@ pub const KEYS: &[Key] = &[
     }),
     key!("flows", "0..10000", "so many client addresses in turn; 0: another for every event", |s, v| {
         number(v, 0, 10_000).map(|x| s.traffic.flows = x)
+    }),
+    key!("network", "shared | own", "own: a network of the cell's own, for its queues and counters", |s, v| {
+        one_of::<String>(v, &["shared", "own"]).map(|x| s.traffic.own_network = x == "own")
+    }),
+    key!("sysctls", "list of net.name=value", "settings of the cell's own network", |s, v| {
+        s.traffic.sysctls = sysctls(v)?;
+        s.traffic.own_network = true;
+        Ok(())
     }),
     key!("patience_ms", "0..600000", "how long a client waits for its answer; 0: limit_ms", |s, v| {
         number(v, 0, 600_000).map(|x| s.traffic.patience_ms = x)
@@ -205,6 +226,9 @@ pub const KEYS: &[Key] = &[
     key!("reply", "bool", "answer the client after each claim, when the busy time is over", |s, v| {
         flag(v).map(|x| s.worker.reply = x)
     }),
+    key!("protocol", "tag | http", "what an answer is: four bytes, or HTTP/1.0 for foreign clients", |s, v| {
+        one_of(v, &["tag", "http"]).map(|x| s.traffic.protocol = x)
+    }),
     key!("stall_us", "0..60000000", "busy once for so long, at claim number stall_at", per worker, |s, v| {
         s.worker.stall_us = number(v, 0, 60_000_000)?;
         s.worker.stall_at = s.worker.stall_at.max(1);
@@ -215,5 +239,21 @@ pub const KEYS: &[Key] = &[
     }),
     key!("busy", "spin | sleep", "busy on the CPU, or asleep (that switch is subtracted)", per worker, |s, v| {
         one_of(v, &["spin", "sleep"]).map(|x| s.worker.busy = x)
+    }),
+    key!("cpu", "any | last | 0..1023", "the one CPU of a worker; last is where events are made", per worker, |s, v| {
+        s.worker.scheduling.cpu = match v.as_str() {
+            Some("any") => Cpu::Any,
+            Some("last") => Cpu::Last,
+            _ => Cpu::Number(number(v, 0, 1023).map_err(|_| "any, last, or the number of a CPU")? as u32),
+        };
+        Ok(())
+    }),
+    key!("policy", "other | batch | idle | fifo | rr", "how a worker is scheduled (sched(7))", per worker, |s, v| {
+        one_of(v, &["other", "batch", "idle", "fifo", "rr"]).map(|x| s.worker.scheduling.policy = x)
+    }),
+    key!("nice", "-20..19", "the nice value of a worker", per worker, |s, v| {
+        let nice = v.as_integer().filter(|n| (-20..=19).contains(n)).ok_or("a whole number from -20 to 19")?;
+        s.worker.scheduling.nice = nice as i32;
+        Ok(())
     }),
 ];

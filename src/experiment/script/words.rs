@@ -17,7 +17,10 @@ pub const STATEMENTS: &[(&str, &str)] = &[
     ("network", "a network of the cell's own, with loopback; before all else"),
     ("migrate on", "tcp_migrate_req of that network is 1: queued connections outlive their listener; migrate off"),
     ("sysctl net.NAME VALUE", "any other setting of that network"),
-    ("counter NAME", "comes to that line of its /proc/net/netstat, such as ListenOverflows; at first 0"),
+    (
+        "counter NAME",
+        "comes to that line of its /proc/net/netstat, such as ListenOverflows; at first 0, ENOENT without",
+    ),
     ("listener A", "a listening AF_UNIX stream socket, which blocks; listener A backlog 8"),
     ("group A ..", "listening TCP sockets on one port of loopback, by SO_REUSEPORT, which block; backlog 8"),
     ("udp A ..", "UDP sockets on one port of loopback, by SO_REUSEPORT, O_NONBLOCK"),
