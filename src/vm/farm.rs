@@ -41,12 +41,10 @@ impl Farm<'_> {
                 let ended = if go_on { guest.hear(self.options.limit) } else { Some(Err("interrupted".into())) };
                 let slow = ended.is_none() && self.options.accel == Accel::Auto && guest.crawls();
                 let kernel = *kernel;
-                let crash = guest.crash_before_init();
-                let again = go_on && crashed[kernel].is_none() && crash.is_some() && matches!(ended, Some(Err(_)));
-                if again {
-                    crashed[kernel] = crash;
-                }
-                if slow || again {
+                let failed = go_on && matches!(ended, Some(Err(_)));
+                let crash = if failed && crashed[kernel].is_none() { guest.crash_before_init() } else { None };
+                if slow || crash.is_some() {
+                    crashed[kernel] = crash.or(crashed[kernel].take());
                     match Guest::emulate(&self.kernels[kernel], self.initrd, self.options) {
                         Ok(again) => running[at].1 = again,
                         Err(why) => {
