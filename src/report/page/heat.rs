@@ -41,7 +41,7 @@ pub fn map(matrix: &Matrix) -> String {
 fn table(matrix: &Matrix, section: &Section, most: f64) -> String {
     let caption = escaped(&heading(section));
     let mut text = format!(
-        "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"{caption}\">\n<table class=\"heat\">\
+        "<div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-label=\"{caption}\">\n<table class=\"heat\">\
          <caption>{caption}</caption>\n<thead><tr><th scope=\"col\">wait</th>"
     );
     for column in &matrix.columns {

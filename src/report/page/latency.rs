@@ -51,7 +51,12 @@ fn one(chosen: &Chosen<'_>, what: &str, of: fn(&Observation) -> Option<Latency>)
     let decades = (-3..=9).map(|power| 10f64.powi(power)).filter(|tick| (least..=most).contains(tick));
     for tick in decades {
         drawing.line(&[(scale.at(tick), 0.0), (scale.at(tick), bottom)], "grid");
-        drawing.text(scale.at(tick), bottom + 13.0, "middle", &short(tick));
+        let anchor = match scale.at(tick) {
+            x if x < 24.0 => "start",
+            x if x > WIDTH - 24.0 => "end",
+            _ => "middle",
+        };
+        drawing.text(scale.at(tick), bottom + 13.0, anchor, &short(tick));
     }
     for (at, (wait, latency)) in rows.iter().enumerate() {
         let top = ROW * at as f64;
@@ -69,7 +74,7 @@ fn one(chosen: &Chosen<'_>, what: &str, of: fn(&Observation) -> Option<Latency>)
         }
         drawing.line(&[(end, top + 23.0), (end, top + 31.0)], "axis");
     }
-    drawing.text(WIDTH, bottom + 28.0, "end", "us, logarithmic");
+    drawing.text(WIDTH, bottom + 28.0, "end", "logarithmic");
     let header: Vec<String> = ["wait".to_owned(), "samples".to_owned()]
         .into_iter()
         .chain(MARKS.iter().map(|(name, ..)| format!("{name} us")))
@@ -100,6 +105,6 @@ fn short(us: f64) -> String {
     match us {
         us if us >= 1e6 => format!("{} s", rounded(us / 1e6)),
         us if us >= 1e3 => format!("{} ms", rounded(us / 1e3)),
-        us => us.to_string(),
+        us => format!("{us} us"),
     }
 }

@@ -14,7 +14,7 @@ pub fn paragraph(text: &str) -> String {
 /// Text whose lines were broken by hand.
 pub fn preformatted(text: &str, label: &str) -> String {
     let label = html::escaped(label);
-    format!("<pre tabindex=\"0\" role=\"region\" aria-label=\"{label}\">{}</pre>\n", escaped(text.trim_end()))
+    format!("<pre tabindex=\"0\" role=\"group\" aria-label=\"{label}\">{}</pre>\n", escaped(text.trim_end()))
 }
 
 /// A table with a caption, which scrolls by itself where the screen is narrow. A
@@ -22,7 +22,7 @@ pub fn preformatted(text: &str, label: &str) -> String {
 pub fn table(caption: &str, header: &[String], rows: &[Vec<String>]) -> String {
     let caption = html::escaped(caption);
     let mut text = format!(
-        "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"{caption}\">\n<table><caption>{caption}</caption>\n<thead><tr>"
+        "<div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-label=\"{caption}\">\n<table><caption>{caption}</caption>\n<thead><tr>"
     );
     header.iter().for_each(|name| text.push_str(&format!("<th scope=\"col\">{}</th>", html::escaped(name))));
     text.push_str("</tr></thead>\n<tbody>\n");

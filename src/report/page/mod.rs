@@ -4,6 +4,8 @@
 
 use std::io::{self, Write};
 
+use chrono::DateTime;
+
 use super::matrix::html::escaped;
 use super::table::verdict;
 use crate::analysis::matrix::matrix;
@@ -97,6 +99,12 @@ fn title(sources: &[Source<'_>]) -> String {
     }
 }
 
+/// A stored moment, seconds since 1970, as a date.
+fn moment(started: &str) -> String {
+    let seconds = started.parse().ok().and_then(|seconds| DateTime::from_timestamp(seconds, 0));
+    seconds.map_or_else(|| started.to_owned(), |moment| moment.format("%Y-%m-%d %H:%M UTC").to_string())
+}
+
 /// The name of a place on the page.
 fn anchor(number: usize, experiment: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
@@ -115,7 +123,7 @@ fn headline(sources: &[Source<'_>]) -> String {
             escaped(verdict(source.results).trim_end()),
             escaped(&environment.kernel_name()),
             environment.cpus_online,
-            escaped(&environment.started),
+            escaped(&moment(&environment.started)),
             escaped(&source.results.herd)
         ));
     }
@@ -189,7 +197,7 @@ fn environments(sources: &[Source<'_>]) -> String {
                 rows.push(vec![name.replace('_', " "), value]);
             }
         }
-        let name = format!("Linux {}, {}", e.kernel_name(), e.started);
+        let name = format!("Linux {}, {}", e.kernel_name(), moment(&e.started));
         if sources.len() > 1 {
             text.push_str(&format!("<h3>{number}: {}</h3>\n", escaped(&name)));
         }

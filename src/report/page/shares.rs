@@ -9,7 +9,10 @@ use crate::results::CellResult;
 /// More workers than that are not drawn one by one.
 const WORKERS: usize = 64;
 /// Up to so many, each has its number and its count beside the bar.
-const NAMED: usize = 16;
+const NAMED: usize = 12;
+/// What a digit of a count takes, and a lane of the strip.
+const DIGIT: f64 = 8.0;
+const STRIP: f64 = 9.0;
 /// So many winners of the order are drawn.
 const ORDER: usize = 64;
 const LEFT: f64 = 30.0;
@@ -29,7 +32,7 @@ pub fn plot(chosen: &Chosen<'_>) -> Plot {
     let card = |cell: &&CellResult| {
         let (name, winners) = (escaped(&cell.row), escaped(&cell.winners));
         format!(
-            "<figure class=\"card\">\n<figcaption><b>{name}</b>: work to {winners}</figcaption>\n{}</figure>\n",
+            "<figure class=\"card\">\n<figcaption><b>{name}</b>, work to: {winners}</figcaption>\n{}</figure>\n",
             drawn(cell)
         )
     };
@@ -48,7 +51,7 @@ pub fn plot(chosen: &Chosen<'_>) -> Plot {
 
 fn drawn(cell: &CellResult) -> String {
     let workers = cell.workers.len();
-    let lane = if workers <= NAMED { 9.0 } else { 144.0 / workers as f64 };
+    let lane = if workers <= NAMED { STRIP } else { NAMED as f64 * STRIP / workers as f64 };
     let (strip, step) = (BARS + 40.0, (WIDTH - LEFT) / workers as f64);
     let most = cell.workers.iter().map(|w| w.wakeups.max(w.claims)).max().unwrap_or(1) as f64;
     let y = Scale::new((0.0, most), (BARS + 14.0, 14.0), false);
@@ -60,9 +63,13 @@ fn drawn(cell: &CellResult) -> String {
         drawing.rect((x + step * 0.08, woken), (step * 0.84, BARS + 14.0 - woken), "woken");
         drawing.rect((x + step * 0.22, got), (step * 0.56, BARS + 14.0 - got), "needed");
         if workers <= NAMED {
-            // Above both bars, so that it is never drawn upon one.
-            drawing.text(x + step / 2.0, got.min(woken) - 3.0, "middle", &worker.claims.to_string());
-            drawing.text(x + step / 2.0, BARS + 28.0, "middle", &format!("w{at}"));
+            let count = worker.claims.to_string();
+            // Above both bars, so that it is never drawn upon one; not where it would
+            // run into the next.
+            if count.len() as f64 * DIGIT < step {
+                drawing.text(x + step / 2.0, got.min(woken) - 3.0, "middle", &count);
+            }
+            drawing.text(x + step / 2.0, BARS + 29.0, "middle", &format!("w{at}"));
         }
     }
     drawing.line(&[(LEFT, BARS + 14.0), (WIDTH, BARS + 14.0)], "axis");
