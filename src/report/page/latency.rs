@@ -9,8 +9,13 @@ use crate::results::CellResult;
 
 const ROW: f64 = 42.0;
 
+/// Reads one figure of a distribution.
+type Figure = fn(&Latency) -> u64;
+/// Finds one distribution, where a cell has it.
+type Found = fn(&Observation) -> Option<Latency>;
+
 /// Percentiles with the samples that each needs to be more than the largest one.
-const MARKS: [(&str, u64, fn(&Latency) -> u64); 7] = [
+const MARKS: [(&str, u64, Figure); 7] = [
     ("min", 1, |l| l.min),
     ("p50", 2, |l| l.p50),
     ("p90", 10, |l| l.p90),
@@ -21,7 +26,7 @@ const MARKS: [(&str, u64, fn(&Latency) -> u64); 7] = [
 ];
 
 pub fn plot(chosen: &Chosen<'_>) -> Plot {
-    let kinds: [(&str, fn(&Observation) -> Option<Latency>); 2] = [
+    let kinds: [(&str, Found); 2] = [
         ("from the event to the worker that has it", |seen| Some(seen.claim_latency)),
         ("from the intended start to the answer", |seen| seen.traffic.as_ref().map(|traffic| traffic.reply)),
     ];
