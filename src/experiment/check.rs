@@ -3,7 +3,7 @@
 use super::Settings;
 use super::cells::distinct_workers;
 use super::script::Script;
-use super::settings::{Instance, PlacementKind, Sharing, Steering};
+use super::settings::{Instance, PlacementKind, Protocol, Sharing, Steering};
 use crate::object::Object;
 use crate::wait::{Demand, Wait};
 
@@ -101,6 +101,15 @@ fn check_traffic(settings: &Settings) -> Result<(), String> {
             "a worker answers on a connection, and {name} has none; leave out reply, or choose an object that listens"
         ),
     )?;
+    refuse(
+        traffic.protocol == Protocol::Http && (!settings.worker.reply || traffic.connections > 0),
+        "protocol = \"http\" is one answer on each connection; add reply = true, and leave out connections".into(),
+    )?;
+    refuse(
+        traffic.protocol == Protocol::Http && !object.takes_connections(),
+        format!("protocol = \"http\" is spoken over tcp and tcp6, not over {name}"),
+    )?;
+    check_attached(settings, object)?;
     let silent = (0..settings.workers).map(|i| settings.for_worker(i).wait).find(|wait| wait == "acceptor");
     refuse(
         settings.worker.reply && silent.is_some(),
@@ -140,6 +149,22 @@ fn check_traffic(settings: &Settings) -> Result<(), String> {
         )?;
     }
     Ok(())
+}
+
+/// Foreign clients must know where to come and when it is over.
+fn check_attached(settings: &Settings, object: &dyn Object) -> Result<(), String> {
+    let traffic = &settings.traffic;
+    let refuse = |when: bool, why: &str| if when { Err(why.into()) } else { Ok(()) };
+    if crate::load::pace(settings) != Some(crate::load::Pace::Attached) {
+        return Ok(());
+    }
+    refuse(!object.takes_connections(), "foreign clients come to a TCP port; use object = \"tcp\" or \"tcp6\"")?;
+    refuse(settings.port == 0, "foreign clients must know where to come; add port = 8080")?;
+    refuse(traffic.duration_ms == 0, "nobody says how many foreign clients come; add duration_ms = 10000")?;
+    refuse(
+        traffic.warmup > 0 || traffic.connections > 0 || traffic.own_network,
+        "warmup, connections and own_network need clients of our own; leave them out of an attached load",
+    )
 }
 
 /// Refuses what no kernel can do, with the kernel's own reason.

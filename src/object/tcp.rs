@@ -17,7 +17,7 @@ use super::Object;
 use super::stream::{Clients, Connections, Listener};
 use crate::cell::contract::{Call, Door, During, Injector, Opened, SetupError, Source};
 use crate::experiment::Settings;
-use crate::experiment::settings::{OpenedBy, Sharing, Steering};
+use crate::experiment::settings::{OpenedBy, Protocol, Sharing, Steering};
 use crate::sys::steering::Program;
 
 /// A TCP listener of one family.
@@ -116,11 +116,10 @@ impl Object for Tcp {
         }
         let own = settings.sharing == Sharing::Own;
         let keep = settings.traffic.connections > 0;
-        let door = Arc::new(TcpDoor { plan, own, keep, address: addresses[0], listeners, program });
-        Ok(Opened {
-            injector: injector(Clients::new(self.v6, addresses, reserved, settings.traffic.flows), settings),
-            door,
-        })
+        let (protocol, address) = (settings.traffic.protocol, addresses[0]);
+        let door = Arc::new(TcpDoor { plan, own, keep, protocol, address, listeners, program });
+        let clients = Clients::new(self.v6, addresses, reserved, settings.traffic.flows);
+        Ok(Opened { injector: injector(clients.asking(settings.traffic.protocol), settings), door })
     }
 }
 
@@ -184,6 +183,7 @@ struct TcpDoor {
     own: bool,
     /// Accepted connections stay, and are waited on.
     keep: bool,
+    protocol: Protocol,
     address: SocketAddr,
     listeners: Vec<Arc<OwnedFd>>,
     program: Option<Program>,
@@ -205,6 +205,7 @@ impl Door for TcpDoor {
                 vec![Arc::new(OwnedFd::from(socket))]
             }
         };
-        Ok(mine.into_iter().map(|fd| Box::new(Listener::new(fd, self.keep)) as Box<dyn Source>).collect())
+        let listener = |fd| Listener::new(fd, self.keep).speaking(self.protocol);
+        Ok(mine.into_iter().map(|fd| Box::new(listener(fd)) as Box<dyn Source>).collect())
     }
 }

@@ -2,13 +2,16 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Duration;
 
 use nix::errno::Errno;
+use nix::sys::socket::{MsgFlags, send};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::http::REQUEST;
 use crate::cell::contract::{Begun, Call, During, Injector, SetupError};
+use crate::experiment::settings;
 
 /// A handshake on loopback takes microseconds; a full backlog would take
 /// seconds of SYN retries.
@@ -24,6 +27,8 @@ pub struct Clients {
     /// first connection.
     flows: Vec<Option<SocketAddr>>,
     _reserved: Option<Socket>,
+    /// What each says first.
+    request: Option<&'static [u8]>,
 }
 
 impl Clients {
@@ -31,7 +36,12 @@ impl Clients {
     /// addresses they have, 0 another one each time.
     pub fn new(v6: bool, addresses: Vec<SocketAddr>, reserved: Option<Socket>, flows: u64) -> Clients {
         let flows = vec![None; flows as usize];
-        Clients { v6, addresses, next: 0, open: Vec::new(), flows, _reserved: reserved }
+        Clients { v6, addresses, next: 0, open: Vec::new(), flows, _reserved: reserved, request: None }
+    }
+
+    /// Clients that speak that.
+    pub fn asking(self, protocol: settings::Protocol) -> Clients {
+        Clients { request: (protocol == settings::Protocol::Http).then_some(REQUEST), ..self }
     }
 
     fn socket(&mut self, kind: Type) -> io::Result<(Socket, SocketAddr)> {
@@ -77,6 +87,10 @@ fn port(socket: &Socket) -> io::Result<u32> {
 impl Injector for Clients {
     fn fire(&mut self) -> Result<u32, SetupError> {
         let (socket, tag) = self.connect().during(Call::Connect)?;
+        if let Some(request) = self.request {
+            // A fresh socket buffer has room for it.
+            send(socket.as_raw_fd(), request, MsgFlags::MSG_NOSIGNAL).during(Call::Send)?;
+        }
         self.open.push(socket);
         Ok(tag)
     }
@@ -88,7 +102,11 @@ impl Injector for Clients {
             _ => {}
         }
         let tag = port(&socket).during(Call::Socket)?;
-        Ok(Some(Begun { end: OwnedFd::from(socket), tag }))
+        let said = |request| send(socket.as_raw_fd(), request, MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT).is_ok();
+        // On loopback the handshake has ended by now, if the queue had room. What went
+        // wrong else is told when it is sent again.
+        let unsent = self.request.filter(|request| !said(request));
+        Ok(Some(Begun { end: OwnedFd::from(socket), tag, unsent }))
     }
 
     fn under_way(&mut self, missing: u64) -> io::Result<bool> {

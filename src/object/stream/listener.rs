@@ -7,7 +7,9 @@ use std::sync::Arc;
 use nix::errno::Errno;
 
 use super::connections::Connection;
+use super::http;
 use crate::cell::contract::{Asleep, Claim, Request, Source};
+use crate::experiment::settings::Protocol;
 use crate::sys;
 
 /// A listening socket.
@@ -18,15 +20,25 @@ pub struct Listener {
     /// Connections stay, instead.
     keep: bool,
     kept: Vec<OwnedFd>,
+    /// What the client asks, where it speaks HTTP.
+    request: Option<http::Request>,
 }
 
 impl Listener {
     /// `keep` says that connections stay.
     pub fn new(fd: Arc<OwnedFd>, keep: bool) -> Listener {
-        Listener { fd, last: None, keep, kept: Vec::new() }
+        Listener { fd, last: None, keep, kept: Vec::new(), request: None }
+    }
+
+    /// Its clients speak that.
+    pub fn speaking(self, protocol: Protocol) -> Listener {
+        Listener { request: (protocol == Protocol::Http).then(http::Request::new), ..self }
     }
 
     fn took(&mut self, connection: OwnedFd) {
+        if let Some(request) = &mut self.request {
+            request.clear();
+        }
         if self.keep {
             self.kept.push(connection);
         } else {
@@ -61,8 +73,27 @@ impl Source for Listener {
     }
 
     fn reply(&mut self, claim: Claim) -> Result<(), Errno> {
-        // One that stays is answered message by message.
-        self.last.as_ref().map_or(Ok(()), |connection| answer(connection.as_fd(), claim))
+        match (&self.last, &mut self.request) {
+            (Some(connection), Some(request)) => {
+                let answered = request.answer(connection.as_fd());
+                if answered != Err(Errno::EAGAIN) {
+                    // Whose request is answered, or was none, waits for the end.
+                    self.last = None;
+                }
+                answered
+            }
+            (Some(connection), None) => answer(connection.as_fd(), claim),
+            // One that stays is answered message by message.
+            (None, _) => Ok(()),
+        }
+    }
+
+    fn unasked(&self) -> Option<BorrowedFd<'_>> {
+        self.request.as_ref().and(self.last.as_ref()).map(OwnedFd::as_fd)
+    }
+
+    fn hang_up(&mut self) {
+        self.last = None;
     }
 
     fn connection(&mut self) -> Option<Box<dyn Source>> {

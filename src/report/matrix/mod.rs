@@ -43,8 +43,8 @@ pub fn find(name: &str) -> Option<&'static Format> {
 }
 
 /// What the numbers are.
-pub(super) const SUBJECT: &str = "Wakeups per event: the median, and (min-max) where events differ. A change against \
-                       the kernel to the left has the number of what explains it, or a ? where nothing does.";
+pub(super) const SUBJECT: &str = "Wakeups per event: the median, and (min-max) where events differ; of a script the \
+                       steps that held. A change against the kernel to the left has the number of what explains it, or a ? where nothing does.";
 
 /// So many files of a kernel are named.
 const FILES: usize = 4;
@@ -101,7 +101,7 @@ fn csv(matrix: &Matrix, _: usize, out: &mut dyn Write) -> io::Result<()> {
 
 fn fields(entry: &Entry, matrix: &Matrix) -> [String; 5] {
     let [figure, min, max] = match &entry.value {
-        Value::Word(word) => [word.clone(), String::new(), String::new()],
+        word @ (Value::Word(_) | Value::Steps { .. }) => [word.to_string(), String::new(), String::new()],
         Value::Count { median, min, max } => [median, min, max].map(f64::to_string),
     };
     let mut changes: Vec<String> =
