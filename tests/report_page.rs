@@ -204,7 +204,7 @@ fn several_kernels_are_a_heat_map_and_one_kernel_is_none() {
     };
     let text = page(&[on("6.9.1", 1), on("5.4.0", 4)]);
     has(&text, &["<th scope=\"col\">5.4.0</th><th scope=\"col\">6.9.1</th>", "class=\"h5\">4", "class=\"h0\">1"]);
-    has(&text, &["The darker a field", "from 2.json"]);
+    has(&text, &["The stronger a field", "from 2.json"]);
     let text = page(&[sample(), sample()]);
     has(&text, &["Not drawn: all results are of one kernel"]);
 }

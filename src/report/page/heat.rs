@@ -11,15 +11,18 @@ use crate::analysis::matrix::{Entry, Matrix, Section, Value};
 const SHADES: f64 = 5.0;
 
 pub fn map(matrix: &Matrix) -> String {
-    let counts = |entry: &Entry| match entry.value {
-        Value::Count { median, .. } => Some(median),
-        Value::Steps { .. } | Value::Word(_) => None,
-    };
-    let most = matrix.entries().filter_map(counts).fold(2.0, f64::max);
-    let mut text = format!("<p>{} The darker a field, the more wakeups.</p>\n", escaped(SUBJECT));
-    for section in &matrix.sections {
+    let mut text = format!("<p>{} The stronger a field's colour, the more wakeups.</p>\n", escaped(SUBJECT));
+    let (several, alone): (Vec<&Section>, Vec<&Section>) =
+        matrix.sections.iter().partition(|section| kernels(section) > 1);
+    for section in several {
+        let most =
+            section.rows.iter().flat_map(|row| row.entries.iter().flatten()).filter_map(median).fold(2.0, f64::max);
         text.push_str(&table(matrix, section, most));
         folded(section).iter().for_each(|folded| text.push_str(&format!("<p>{}</p>\n", escaped(folded))));
+    }
+    if !alone.is_empty() {
+        let names: Vec<&str> = alone.iter().map(|section| section.experiment.as_str()).collect();
+        text.push_str(&format!("<p>Not drawn, measured on one kernel alone: {}.</p>\n", escaped(&names.join(", "))));
     }
     let mut known = HashSet::new();
     for (heading, texts) in remarks(matrix) {
@@ -36,6 +39,19 @@ pub fn map(matrix: &Matrix) -> String {
         text.push_str("</ul>\n");
     }
     format!("{text}<p><strong>{}</strong></p>\n", escaped(&verdict(matrix)))
+}
+
+fn median(entry: &Entry) -> Option<f64> {
+    match entry.value {
+        Value::Count { median, .. } => Some(median),
+        Value::Steps { .. } | Value::Word(_) => None,
+    }
+}
+
+/// How many kernels have a cell of it.
+fn kernels(section: &Section) -> usize {
+    let columns = section.rows.first().map_or(0, |row| row.entries.len());
+    (0..columns).filter(|at| section.rows.iter().any(|row| row.entries[*at].is_some())).count()
 }
 
 fn table(matrix: &Matrix, section: &Section, most: f64) -> String {
@@ -58,10 +74,7 @@ fn table(matrix: &Matrix, section: &Section, most: f64) -> String {
 
 fn field(entry: Option<&Entry>, most: f64) -> String {
     let Some(entry) = entry else { return "<td>-</td>".into() };
-    let class = match entry.value {
-        Value::Count { median, .. } => format!(" class=\"h{}\"", shade(median, most)),
-        Value::Steps { .. } | Value::Word(_) => String::new(),
-    };
+    let class = median(entry).map_or(String::new(), |median| format!(" class=\"h{}\"", shade(median, most)));
     let mut text = format!("<td{class}>{}", escaped(&entry.plain()));
     for number in &entry.notes {
         text.push_str(&format!(" <a href=\"#note{number}\">[{number}]</a>"));

@@ -67,7 +67,8 @@ fn one(chosen: &Chosen<'_>, what: &str, of: fn(&Observation) -> Option<Latency>)
         let top = ROW * at as f64;
         let (start, end) = (scale.at(us(latency.min.max(1))), scale.at(us(latency.max)));
         drawing.text(0.0, top + 13.0, "start", wait);
-        let words = format!("p50 {}, p99 {} us", rounded(us(latency.p50)), rounded(us(latency.p99)));
+        let (name, _, far) = known(latency).find(|(name, ..)| *name == "p99").unwrap_or(&MARKS[MARKS.len() - 1]);
+        let words = format!("p50 {}, {name} {} us", rounded(us(latency.p50)), rounded(us(far(latency))));
         drawing.text(WIDTH, top + 13.0, "end", &words);
         drawing.line(&[(start, top + 27.0), (end, top + 27.0)], "axis");
         let (p50, p90) = (scale.at(us(latency.p50)), scale.at(us(latency.p90)));

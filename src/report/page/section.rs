@@ -8,10 +8,13 @@ use super::chosen::{self, Plot, metric};
 use super::markup::{details, paragraph, preformatted, table};
 use super::{Source, growth, lanes, latency, shares, split};
 use crate::experiment::{Experiment, embedded};
-use crate::results::{CellResult, ExperimentFacts, Results, Verdict};
+use crate::results::{CellResult, ExperimentFacts, Judged, Results, Verdict};
 
 /// A page has no columns to keep to.
 const WIDTH: usize = usize::MAX / 2;
+
+/// So many different figures or waits share a field of a table.
+const NAMED: usize = 12;
 
 /// `first` says that the page has not told the lesson of this experiment yet, `file`
 /// which of several results this one is.
@@ -115,23 +118,46 @@ fn pictures(results: &Results, facts: &ExperimentFacts) -> String {
     text
 }
 
+/// Each different expectation once, with all that was measured of it.
 fn expectations(cells: &[&CellResult]) -> String {
-    let header = ["cell", "what", "expected", "measured", "verdict", "source"].map(str::to_owned);
-    let mut rows = Vec::new();
-    for cell in cells {
-        for e in &cell.expectations {
-            let [metric, expected, measured, source] =
-                [&e.metric, &e.expected, &e.measured, &e.source].map(Clone::clone);
-            rows.push(vec![cell.id.clone(), metric, expected, measured, e.verdict.to_string(), source]);
+    let all: Vec<(&CellResult, &Judged)> =
+        cells.iter().flat_map(|cell| cell.expectations.iter().map(|judged| (*cell, judged))).collect();
+    let mut kinds: Vec<(&Judged, Vec<(&CellResult, &Judged)>)> = Vec::new();
+    for (cell, judged) in all {
+        let what = |e: &Judged| (e.metric.clone(), e.expected.clone(), e.verdict, e.source.clone());
+        match kinds.iter_mut().find(|(known, _)| what(known) == what(judged)) {
+            Some((_, members)) => members.push((cell, judged)),
+            None => kinds.push((judged, vec![(cell, judged)])),
         }
     }
-    match rows.len() {
-        0 => String::new(),
-        count => details(
-            &format!("What was expected, and why ({count})"),
-            &table("Expectations, as the experiment states them", &header, &rows),
+    let header = ["what", "expected", "measured", "verdict", "cells", "waits", "source"].map(str::to_owned);
+    let line = |(kind, members): &(&Judged, Vec<(&CellResult, &Judged)>)| {
+        let measured = unique(members.iter().map(|(_, judged)| judged.measured.as_str()));
+        let waits = unique(members.iter().map(|(cell, _)| cell.row.as_str()));
+        let (verdict, count) = (kind.verdict.to_string(), members.len().to_string());
+        vec![kind.metric.clone(), kind.expected.clone(), measured, verdict, count, waits, kind.source.clone()]
+    };
+    let rows: Vec<Vec<String>> = kinds.iter().map(line).collect();
+    match rows.is_empty() {
+        true => String::new(),
+        false => details(
+            "What was expected, and why",
+            &table("Expectations, as the experiment states them; the JSON has each cell's", &header, &rows),
         ),
     }
+}
+
+/// Each text once; of very many the first.
+fn unique<'a>(texts: impl Iterator<Item = &'a str>) -> String {
+    let mut found: Vec<&str> = Vec::new();
+    texts.for_each(|text| {
+        if !found.contains(&text) {
+            found.push(text);
+        }
+    });
+    let left = found.len().saturating_sub(NAMED);
+    let more = if left > 0 { format!(" and {left} more") } else { String::new() };
+    found[..found.len() - left].join(", ") + &more
 }
 
 /// One sentence for the top: the waits of an experiment that woke most and least, of
