@@ -42,6 +42,12 @@ const ANSWERING: &[(&str, &str)] = &[
     ("own", "kind = \"epoll\"\nsharing = \"own\""),
     ("unix", "kind = \"epoll\"\nobject = \"unix\""),
     ("lock", "kind = \"accept-lock\""),
+    ("descriptor passing", "kind = \"acceptor\""),
+    ("queue", "kind = \"queue\"\nplacement = \"threads\""),
+    ("fork", "kind = \"fork-per-client\"\nworkers = 1"),
+    ("two that fork", "kind = \"fork-per-client\"\nworkers = 2"),
+    ("thread", "kind = \"thread-per-client\"\nworkers = 1"),
+    ("thread, unix", "kind = \"thread-per-client\"\nobject = \"unix\""),
     ("ring", "kind = \"uring\""),
     ("ring, all", "kind = \"uring-multishot\""),
 ];
@@ -177,7 +183,8 @@ fn what_makes_no_sense_is_refused_with_the_way_out() {
     refuse("rate = -1", &["rate must be a number from 0.001"]);
     refuse("late_us = 5", &["late_us is a setting of paced loads"]);
     refuse("object = \"pipe\"\nreply = true", &["leave out reply"]);
-    refuse("kind = \"acceptor\"\nreply = true", &["acceptor", "leave out reply"]);
+    refuse("kind = \"queue\"\nreply = true", &["one process", "placement = \"threads\""]);
+    refuse("kind = \"fork-per-client\"\nplacement = \"threads\"", &["copies one thread", "processes"]);
     refuse("kind = \"block\"\nconnections = 4", &["beside the listener", "poll"]);
     refuse("kind = \"epoll\"\nobject = \"unix\"\nconnections = 4", &["tcp and tcp6"]);
     refuse("kind = \"epoll\"\nconnections = 4\nhot = 5\nhot_share = 0.5", &["hot = 5 of 4"]);
@@ -190,7 +197,8 @@ fn what_makes_no_sense_is_refused_with_the_way_out() {
 
 #[test]
 fn advice_rests_on_cells_that_ran() {
-    let said = herd(&["advise", "-q", "-w", "2", "--clients", "2", "--events", "40", "--repeat", "2", "--format", "json"]);
+    let said =
+        herd(&["advise", "-q", "-w", "2", "--clients", "2", "--events", "40", "--repeat", "2", "--format", "json"]);
     assert_eq!(said.code, Some(0), "{said:#?}");
     let document: serde_json::Value = serde_json::from_str(&said.out).unwrap();
     let results: Results = serde_json::from_value(document["results"].clone()).unwrap();

@@ -4,10 +4,11 @@
 //! no allocation, lock, print or formatting. The loop counts, so that no wait
 //! strategy can forget to. It never ends by itself; the coordinator kills it.
 
+use nix::errno::Errno;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::time::{ClockId, clock_gettime};
 
-use super::contract::{Claim, Door, SetupError, SharedWait, Sleeper, Source, Woken};
+use super::contract::{Claim, Door, Job, SetupError, SharedWait, Sleeper, Source, Woken};
 use super::ledger::Slot;
 use crate::experiment::settings::{Accept, Busy, Work, WorkerSettings};
 use crate::wait::Wait;
@@ -78,6 +79,14 @@ fn serve(
                     server.claimed(claim, t_return, now_ns(), sources[0].as_mut());
                 }
             }
+            Woken::Delegated(claim) => {
+                let job = server.delegated(claim, t_return, sources[0].as_mut());
+                // Cut off, then: the connection is closed with the job.
+                if let Err(errno) = job.map_or(Err(Errno::EOPNOTSUPP), |job| sleeper.delegate(job)) {
+                    slot.failed(errno);
+                }
+                continue;
+            }
             Woken::Ready => {
                 hold(slot, settings.before_claim_us, settings.busy);
                 for i in &ready {
@@ -128,11 +137,7 @@ impl Server<'_> {
     /// Notes a claim; a worker that answers does its work and answers before it
     /// takes the next.
     fn claimed(&mut self, claim: Claim, t_return: u64, t_claim: u64, source: &mut dyn Source) {
-        self.slot.claimed(claim, t_return, t_claim);
-        self.total += 1;
-        if self.settings.stall_us > 0 && self.total == self.settings.stall_at {
-            hold(self.slot, self.settings.stall_us, self.settings.busy);
-        }
+        self.note(claim, t_return, t_claim);
         if self.settings.reply {
             self.work();
             // A client that has gone is no failure of the worker; it is counted.
@@ -142,36 +147,62 @@ impl Server<'_> {
         }
     }
 
+    fn note(&mut self, claim: Claim, t_return: u64, t_claim: u64) {
+        self.slot.claimed(claim, t_return, t_claim);
+        self.total += 1;
+        if self.settings.stall_us > 0 && self.total == self.settings.stall_at {
+            hold(self.slot, self.settings.stall_us, self.settings.busy);
+        }
+    }
+
+    /// Notes a claim whose client somebody else serves: work, answer and all.
+    fn delegated(&mut self, claim: Claim, t_return: u64, source: &mut dyn Source) -> Option<Job> {
+        self.note(claim, t_return, t_return);
+        let connection = source.detach()?;
+        let (us, busy, reply) = (self.service_us(), self.settings.busy, self.settings.reply);
+        Some(Job { connection, claim, us, busy, reply, silent: false })
+    }
+
     /// The busy time after a claim.
     fn work(&mut self) {
-        let us = match self.settings.work {
+        hold(self.slot, self.service_us(), self.settings.busy);
+    }
+
+    fn service_us(&mut self) -> u64 {
+        match self.settings.work {
             Work::Constant => self.settings.after_claim_us,
             // Of 1 - [0, 1), whose logarithm is finite.
             Work::Exponential => (-(1.0 - self.random.f64()).ln() * self.settings.after_claim_us as f64) as u64,
-        };
-        hold(self.slot, us, self.settings.busy);
+        }
     }
 }
 
 /// Keeps the worker busy: this is the thing under test, not a wait for anything.
 fn hold(slot: Slot<'_>, us: u64, busy: Busy) {
-    if us == 0 {
-        return;
-    }
     match busy {
+        Busy::Spin => spend(us, busy),
+        Busy::Sleep if us == 0 => {}
+        Busy::Sleep => {
+            // Measured, not assumed to be one: a timer that fires before the switch
+            // leaves none, and a signal or a stop makes it two.
+            let before = voluntary_switches();
+            spend(us, busy);
+            slot.own_sleeps_add(voluntary_switches() - before);
+        }
+    }
+}
+
+/// The same, where nobody counts the sleeps.
+pub(super) fn spend(us: u64, busy: Busy) {
+    match busy {
+        _ if us == 0 => {}
         Busy::Spin => {
             let end = now_ns() + us * 1000;
             while now_ns() < end {
                 std::hint::spin_loop();
             }
         }
-        Busy::Sleep => {
-            // Measured, not assumed to be one: a timer that fires before the switch
-            // leaves none, and a signal or a stop makes it two.
-            let before = voluntary_switches();
-            std::thread::sleep(std::time::Duration::from_micros(us));
-            slot.own_sleeps_add(voluntary_switches() - before);
-        }
+        Busy::Sleep => std::thread::sleep(std::time::Duration::from_micros(us)),
     }
 }
 

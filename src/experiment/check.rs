@@ -101,11 +101,6 @@ fn check_traffic(settings: &Settings) -> Result<(), String> {
             "a worker answers on a connection, and {name} has none; leave out reply, or choose an object that listens"
         ),
     )?;
-    let silent = (0..settings.workers).map(|i| settings.for_worker(i).wait).find(|wait| wait == "acceptor");
-    refuse(
-        settings.worker.reply && silent.is_some(),
-        "acceptor passes connections on and answers none; leave out reply".into(),
-    )?;
     refuse(
         load == "closed" && !settings.worker.reply,
         "the clients of a closed load go on when they are answered; add reply = true".into(),

@@ -65,6 +65,10 @@ impl Source for Listener {
         self.last.as_ref().map_or(Ok(()), |connection| answer(connection.as_fd(), claim))
     }
 
+    fn detach(&mut self) -> Option<Box<dyn Source + Send>> {
+        self.last.take().map(|fd| Box::new(Connection::new(fd)) as Box<dyn Source + Send>)
+    }
+
     fn connection(&mut self) -> Option<Box<dyn Source>> {
         self.kept.pop().map(|fd| Box::new(Connection::new(fd)) as Box<dyn Source>)
     }
