@@ -50,20 +50,24 @@ fn common(args: &AdviseArgs) -> Vec<String> {
 /// The load as it is asked for.
 fn loaded(args: &AdviseArgs) -> Vec<String> {
     let mut sets = common(args);
-    sets.push(match args.rate {
-        Some(rate) => format!("rate={rate}"),
-        None => format!("clients={}", clients(args)),
-    });
+    match args.rate {
+        Some(rate) => sets.extend(at_random(rate)),
+        None => sets.push(format!("clients={}", clients(args))),
+    }
     sets.push(format!("events={}", args.events));
     sets.push(format!("warmup={}", args.events / 10));
     sets
+}
+
+fn at_random(rate: f64) -> [String; 2] {
+    [format!("rate={rate}"), "arrivals=poisson".into()]
 }
 
 /// One second of it, with the first worker stuck at its first client.
 fn stuck(args: &AdviseArgs) -> Vec<String> {
     let rate = args.rate.unwrap_or(STUCK_RATE);
     let mut sets = common(args);
-    sets.push(format!("rate={rate}"));
+    sets.extend(at_random(rate));
     sets.push(format!("events={}", rate.ceil().max(1.0)));
     sets.push(format!("late_us={}", NOTICED_US + args.service_time.as_micros() as u64));
     sets.push(format!("override=[{{workers=[0], stall_us={STUCK_US}}}]"));
