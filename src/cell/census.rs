@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use nix::time::{clock_getcpuclockid, clock_gettime};
 use nix::unistd::Pid;
 
-use super::job::{Helped, Helpers};
+use super::job::Helpers;
 use super::task::{Switches, runs_of, state_of, switches_of};
 use crate::observation::ServerFacts;
 use crate::sys;
@@ -21,12 +21,14 @@ pub(super) struct Census<'a> {
     helpers: Option<&'a Helpers>,
 }
 
-/// What was used up to one moment.
+/// What was used up to one moment, by children that were not reaped, too.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Used {
     cpu_ns: u64,
     faults: u64,
-    helped: Helped,
+    helpers: u64,
+    voluntary: u64,
+    involuntary: u64,
 }
 
 /// A child of a worker.
@@ -40,44 +42,49 @@ impl<'a> Census<'a> {
         Census { processes: processes.collect(), helpers }
     }
 
-    /// Used so far by the workers' processes, and by children they have reaped.
+    /// Used so far by the workers' processes and by all children they ever had.
     pub fn used(&self) -> Used {
+        self.used_with(&self.children())
+    }
+
+    fn used_with(&self, children: &[Child]) -> Used {
         let helped = self.helpers.map(Helpers::read).unwrap_or_default();
         let pids = || self.processes.iter().copied();
-        Used {
+        let mut used = Used {
             cpu_ns: helped.cpu_ns + pids().map(cpu_ns).sum::<u64>(),
             faults: pids().map(|pid| faults(pid, true)).sum(),
-            helped,
+            helpers: helped.made,
+            voluntary: helped.voluntary,
+            involuntary: helped.involuntary,
+        };
+        // Not reaped, so not among what their parents have had of children.
+        for child in children {
+            let Switches { voluntary, involuntary } = switches_of(&read(child.pid, "status")).unwrap_or_default();
+            used.voluntary += voluntary;
+            used.involuntary += involuntary;
+            used.cpu_ns += runs_of(&read(child.pid, "schedstat")).map_or(0, |runs| runs.cpu_ns);
+            used.faults += faults(child.pid, false);
         }
+        used
     }
 
     /// What was used since `before`, and what there is now. `limit` is how long helpers
     /// may take to end.
     pub fn take(&self, before: Used, limit: Duration) -> Result<ServerFacts, String> {
         let children = self.wait_for_helpers(limit)?;
-        let now = self.used();
-        let mut found = ServerFacts {
-            cpu_ns: now.cpu_ns - before.cpu_ns,
-            faults: now.faults - before.faults,
-            helpers: now.helped.made - before.helped.made,
-            helper_voluntary: now.helped.voluntary - before.helped.voluntary,
-            helper_involuntary: now.helped.involuntary - before.helped.involuntary,
-            tasks: self.processes.iter().map(|pid| threads(*pid)).sum(),
-            memory_kib: self.processes.iter().map(|pid| memory_kib(*pid)).sum(),
-        };
-        for child in &children {
-            // Not reaped, so not among what its parent has had.
-            let Switches { voluntary, involuntary } = switches_of(&read(child.pid, "status")).unwrap_or_default();
-            found.helper_voluntary += voluntary;
-            found.helper_involuntary += involuntary;
-            found.cpu_ns += runs_of(&read(child.pid, "schedstat")).map_or(0, |runs| runs.cpu_ns);
-            found.faults += faults(child.pid, false);
-            if !child.zombie {
-                found.tasks += threads(child.pid);
-                found.memory_kib += memory_kib(child.pid);
-            }
-        }
-        Ok(found)
+        let now = self.used_with(&children);
+        let living = || children.iter().filter(|child| !child.zombie).map(|child| child.pid);
+        let pids = || self.processes.iter().copied().chain(living());
+        // Of a child that was reaped meanwhile two files tell, which round in two ways.
+        Ok(ServerFacts {
+            cpu_ns: now.cpu_ns.saturating_sub(before.cpu_ns),
+            faults: now.faults.saturating_sub(before.faults),
+            helpers: now.helpers - before.helpers,
+            helper_voluntary: now.voluntary.saturating_sub(before.voluntary),
+            helper_involuntary: now.involuntary.saturating_sub(before.involuntary),
+            tasks: pids().map(threads).sum(),
+            memory_kib: pids().map(memory_kib).sum(),
+        })
     }
 
     /// Until all helpers that serve a client have done so, and all children among them
@@ -109,6 +116,9 @@ impl<'a> Census<'a> {
 
     /// One look at all processes: the kernel lists children only where it was built to.
     fn children(&self) -> Vec<Child> {
+        if self.helpers.is_none() {
+            return Vec::new();
+        }
         let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
         let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
         let child = |pid: u32| {

@@ -137,7 +137,7 @@ pub trait Source {
     }
 
     /// A connection that was claimed and stays, so that it is to be waited on, too.
-    fn connection(&mut self) -> Option<Box<dyn Source>> {
+    fn connection(&mut self) -> Option<Box<dyn Source + Send>> {
         None
     }
 

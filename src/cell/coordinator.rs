@@ -123,7 +123,7 @@ fn attempt(plan: &Plan, used: &mut Option<Counter>) -> Result<Observation, End> 
         CrewError::Broken(reason) => invalid(reason),
     })?;
     let comm = super::crew::comm(std::process::id());
-    let (counter, refused) = match Counter::open(plan.count_with.as_deref(), &comm, &tasks) {
+    let (counter, refused) = match Counter::open(plan.count_with.as_deref(), &comm, &tasks, shared.helpers.is_some()) {
         Ok(opened) => opened,
         // Told apart from a run that went wrong: nothing was fired yet.
         Err(why) => return Ok(Observation { sources_refused: vec![why.clone()], ..Observation::empty(invalid(why)) }),

@@ -158,9 +158,13 @@ impl Server<'_> {
     /// Notes a claim whose client somebody else serves: work, answer and all.
     fn delegated(&mut self, claim: Claim, t_return: u64, source: &mut dyn Source) -> Option<Job> {
         self.note(claim, t_return, t_return);
-        let connection = source.detach()?;
+        let silent = source.connection();
+        let (connection, silent) = match silent {
+            Some(stays) => (stays, true),
+            None => (source.detach()?, false),
+        };
         let (us, busy, reply) = (self.service_us(), self.settings.busy, self.settings.reply);
-        Some(Job { connection, claim, us, busy, reply, silent: false })
+        Some(Job { connection, claim, us, busy, reply, silent })
     }
 
     /// The busy time after a claim.

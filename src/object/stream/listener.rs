@@ -3,12 +3,34 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use nix::errno::Errno;
 
 use super::connections::Connection;
 use crate::cell::contract::{Asleep, Claim, Request, Source};
 use crate::sys;
+use crate::sys::shared::SharedRows;
+
+/// Which connections stay.
+#[derive(Clone)]
+pub enum Keep {
+    None,
+    All,
+    /// Those that come while the word is not 0: the client says so, since it alone
+    /// knows that it will never ask for anything.
+    While(Arc<SharedRows<1>>),
+}
+
+impl Keep {
+    fn now(&self) -> bool {
+        match self {
+            Keep::None => false,
+            Keep::All => true,
+            Keep::While(word) => word.row(0)[0].load(Ordering::Acquire) != 0,
+        }
+    }
+}
 
 /// A listening socket.
 pub struct Listener {
@@ -16,18 +38,17 @@ pub struct Listener {
     /// The connection of the last claim, kept open until the next.
     last: Option<OwnedFd>,
     /// Connections stay, instead.
-    keep: bool,
+    keep: Keep,
     kept: Vec<OwnedFd>,
 }
 
 impl Listener {
-    /// `keep` says that connections stay.
-    pub fn new(fd: Arc<OwnedFd>, keep: bool) -> Listener {
+    pub fn new(fd: Arc<OwnedFd>, keep: Keep) -> Listener {
         Listener { fd, last: None, keep, kept: Vec::new() }
     }
 
     fn took(&mut self, connection: OwnedFd) {
-        if self.keep {
+        if self.keep.now() {
             self.kept.push(connection);
         } else {
             self.last = Some(connection);
@@ -69,8 +90,8 @@ impl Source for Listener {
         self.last.take().map(|fd| Box::new(Connection::new(fd)) as Box<dyn Source + Send>)
     }
 
-    fn connection(&mut self) -> Option<Box<dyn Source>> {
-        self.kept.pop().map(|fd| Box::new(Connection::new(fd)) as Box<dyn Source>)
+    fn connection(&mut self) -> Option<Box<dyn Source + Send>> {
+        self.kept.pop().map(|fd| Box::new(Connection::new(fd)) as Box<dyn Source + Send>)
     }
 
     fn identity(&self) -> u64 {
