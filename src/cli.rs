@@ -4,12 +4,13 @@ use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
 mod advise;
+mod report;
 
 pub use advise::AdviseArgs;
+pub use report::ReportArgs;
 
 use crate::experiment::cells::Set;
 use crate::experiment::shard::Shard;
-use crate::report;
 
 /// See the thundering herd, and the kernel's fix, counted exactly.
 ///
@@ -99,6 +100,15 @@ pub enum Command {
         after_help = "Examples:\n  herd advise\n  herd advise --workers 8 --service-time 1ms --rate 500\n  herd advise --workers 64 --clients 16 --placement threads"
     )]
     Advise(AdviseArgs),
+    /// Stored results as one web page to show or to hand in.
+    ///
+    /// For each experiment the question, the drawing, the tables and plots, what was
+    /// expected and why; several kernels side by side as a heat map. One file that
+    /// needs no network, with the JSON inside and beside it. Exit code as of `herd show`.
+    #[command(
+        after_help = "Example:\n  herd run herd growth balance latency --output results\n  herd report results/*.json --output page"
+    )]
+    Report(ReportArgs),
     /// Draw one event: who was woken when, on which CPU, who got it, who slept again.
     #[command(
         after_help = "Examples:\n  herd timeline herd --wait epoll --wait \"epoll + EXCLUSIVE\"\n  herd timeline herd --wait epoll --format perfetto > trace.json"
@@ -143,7 +153,7 @@ pub struct CheckArgs {
     #[arg(value_name = "NAME or FILE")]
     pub experiments: Vec<String>,
     /// How to report it.
-    #[arg(long, short, default_value = "ktap", value_parser = report::names())]
+    #[arg(long, short, default_value = "ktap", value_parser = crate::report::names())]
     pub format: String,
     /// No progress, no word about the kept file.
     #[arg(long, short)]
@@ -181,7 +191,7 @@ pub struct MeasureArgs {
 #[derive(Debug, Args)]
 pub struct FormatArgs {
     /// How to show it.
-    #[arg(long, short, default_value = report::names()[0], value_parser = report::names())]
+    #[arg(long, short, default_value = crate::report::names()[0], value_parser = crate::report::names())]
     pub format: String,
     /// Only the verdict, no progress.
     #[arg(long, short, conflicts_with = "verbose")]
@@ -242,7 +252,7 @@ pub struct CompareArgs {
     /// The later one.
     pub new: PathBuf,
     /// How to show it.
-    #[arg(long, short, default_value = report::comparison::names()[0], value_parser = report::comparison::names())]
+    #[arg(long, short, default_value = crate::report::comparison::names()[0], value_parser = crate::report::comparison::names())]
     pub format: String,
 }
 
@@ -252,7 +262,7 @@ pub struct MatrixArgs {
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// How to show it.
-    #[arg(long, short, default_value = report::matrix::names()[0], value_parser = report::matrix::names())]
+    #[arg(long, short, default_value = crate::report::matrix::names()[0], value_parser = crate::report::matrix::names())]
     pub format: String,
 }
 
@@ -291,7 +301,7 @@ pub struct TimelineArgs {
     #[arg(long, value_name = "SOURCE", value_parser = crate::cell::count::NAMES)]
     pub count_with: Option<String>,
     /// How to show it.
-    #[arg(long, short, default_value = "timeline", value_parser = report::names())]
+    #[arg(long, short, default_value = "timeline", value_parser = crate::report::names())]
     pub format: String,
     /// No progress.
     #[arg(long, short)]

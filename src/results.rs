@@ -261,6 +261,7 @@ impl Results {
         let ours = value.get("herd").is_some_and(serde_json::Value::is_string);
         match schema.filter(|_| ours) {
             None => Err(ResultsError::NotOurs { file: file.into(), why: "it has no schema and herd version".into() }),
+            Some(0) => Err(ResultsError::NotOurs { file: file.into(), why: "schema 0 is older than the first".into() }),
             Some(found) if found > u64::from(SCHEMA) => Err(ResultsError::TooNew { file: file.into(), found }),
             Some(_) => serde_json::from_value(value).map_err(damaged),
         }

@@ -145,6 +145,9 @@ fn what_is_no_experiment_at_all() {
     let directory = format!("{}/", folder.path().display());
     run(["run", &directory]).exits(2).complains(&["herd: cannot read ", "Is a directory"]);
     run(["run", "hrd"]).exits(2).complains(&["unknown experiment \"hrd\"; did you mean \"herd\"? (see `herd list`"]);
+    run(["run", "herd:epol"]).exits(2).complains(&["herd has no row \"epol\"; did you mean \"epoll\"?", "select"]);
+    run(["run", "herd:epoll", "herd:epoll"]).exits(2).complains(&["\"herd:epoll\" is named twice"]);
+    run(["run", "herd", "herd:epoll"]).exits(2).complains(&["\"herd:epoll\" is named twice"]);
     run(["run", "herd", "herd"]).exits(2).complains(&["experiment \"herd\" is named twice"]);
 }
 

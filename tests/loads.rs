@@ -2,7 +2,14 @@
 //! kernel: every client comes to one end, every event is claimed once, and the
 //! wakeups are those of an ordinary cell. Never a time.
 
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
 use herd::results::{CellResult, Results, Verdict};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use points::{file, herd};
 
 mod points;
@@ -58,6 +65,114 @@ fn every_client_of_a_closed_loop_is_answered() {
         assert_eq!((metric(&cell, "served"), metric(&cell, "claims")), (211.0, 211.0), "{}", cell.id);
         assert_eq!(cell.observation.unwrap().traffic.unwrap().reply.samples, 211, "{}", cell.id);
     }
+}
+
+#[test]
+fn every_client_that_speaks_http_is_answered() {
+    let rows = [
+        ("block", "kind = \"block\"\nclients = 7"),
+        ("drain", "kind = \"epoll\"\naccept = \"drain\"\nclients = 7"),
+        ("exclusive", "kind = \"epoll\"\nexclusive = true\nclients = 7"),
+        ("ring", "kind = \"uring\"\nclients = 7"),
+        ("acceptor", "kind = \"acceptor\"\nclients = 7"),
+        ("queue", "kind = \"queue\"\nplacement = \"threads\"\nclients = 7"),
+        ("fork", "kind = \"fork-per-client\"\nclients = 7"),
+        ("thread", "kind = \"thread-per-client\"\nclients = 7"),
+        ("paced", "kind = \"epoll\"\nrate = 2000"),
+        ("sequential", "kind = \"epoll\"\nexclusive = true"),
+    ];
+    let defaults = "workers = 4\nevents = 211\nreply = true\nprotocol = \"http\"\nlimit_ms = 20000";
+    for cell in cells("http", defaults, &rows) {
+        assert_eq!(metric(&cell, "claims"), 211.0, "{}", cell.id);
+        match cell.row.as_str() {
+            // The sleep for the request is the lab's own: one wakeup for one event.
+            "sequential" => assert_eq!(metric(&cell, "wakeups_per_event"), 1.0, "{}", cell.id),
+            _ => assert_eq!(metric(&cell, "served"), 211.0, "{}", cell.id),
+        }
+    }
+}
+
+#[test]
+fn foreign_clients_are_answered_and_counted() {
+    const COME: u64 = 50;
+    let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+    let path = file(
+        "attached",
+        &format!(
+            "title = \"t\"\n[defaults]\nworkers = 3\nload = \"attached\"\nport = {port}\nduration_ms = 600000\n\
+             kind = \"epoll\"\nexclusive = true\nreply = true\nprotocol = \"http\"\n[[wait]]\nname = \"w\"\n"
+        ),
+    );
+    let mut herd = Command::new(env!("CARGO_BIN_EXE_herd"));
+    herd.args(["run", &path, "--format", "json", "--quiet"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut herd = herd.spawn().unwrap();
+    let mut said = BufReader::new(herd.stderr.take().unwrap());
+    let mut line = String::new();
+    said.read_line(&mut line).unwrap();
+    assert!(line.contains(&format!("wait on port {port}")), "{line}");
+    for _ in 0..COME {
+        let mut client = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+        client.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        client.write_all(b"GET /x HTTP/1.1\r\nHost: y\r\n").unwrap();
+        client.write_all(b"\r\n").unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.0 200 OK\r\n"), "{answer}");
+    }
+    // Ends a run that would last for ten minutes, and keeps what it has.
+    kill(Pid::from_raw(herd.id() as i32), Signal::SIGINT).unwrap();
+    let ended = herd.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(130));
+    let results = Results::parse("stdout", std::str::from_utf8(&ended.stdout).unwrap()).unwrap();
+    let cell = &results.cells[0];
+    assert_eq!((cell.verdict, cell.reason.as_str()), (Verdict::Invalid, "interrupted after 50 events"));
+    assert_eq!(cell.workers.iter().map(|worker| worker.claims).sum::<u64>(), COME);
+    // A client that is slow to ask is no wakeup. One that comes while the first worker
+    // is on its way to its wait wakes the second as well.
+    assert!((1.0..=2.0 * COME as f64).contains(&metric(cell, "wakeups")), "{}", metric(cell, "wakeups"));
+}
+
+#[test]
+fn a_timed_load_that_is_cut_short_keeps_what_it_has() {
+    let path = file(
+        "cut",
+        "title = \"t\"\n[defaults]\nworkers = 3\nkind = \"epoll\"\nclients = 4\nreply = true\nduration_ms = 600000\n\
+         [[wait]]\nname = \"w\"\n",
+    );
+    let mut herd = Command::new(env!("CARGO_BIN_EXE_herd"));
+    herd.args(["run", &path, "--format", "json", "--quiet"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let herd = herd.spawn().unwrap();
+    let pid = herd.id();
+    served_some(pid);
+    kill(Pid::from_raw(pid as i32), Signal::SIGINT).unwrap();
+    let ended = herd.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(130));
+    let results = Results::parse("stdout", std::str::from_utf8(&ended.stdout).unwrap()).unwrap();
+    let cell = &results.cells[0];
+    assert!(cell.reason.starts_with("interrupted after "), "{}", cell.reason);
+    let seen = cell.observation.as_ref().unwrap();
+    let traffic = seen.traffic.as_ref().unwrap();
+    assert!(seen.fired > 0 && traffic.clients.served + traffic.clients.lost() == seen.fired, "{seen:?}");
+    assert_eq!(cell.workers.iter().map(|worker| worker.claims).sum::<u64>(), seen.fired - traffic.clients.lost());
+}
+
+/// Returns when some worker below `herd` has used CPU time for its clients.
+fn served_some(herd: u32) {
+    let children = |pid: &str| std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    while std::time::Instant::now() < deadline {
+        for cell in children(&herd.to_string()).split_whitespace() {
+            for worker in children(cell).split_whitespace() {
+                let status = std::fs::read_to_string(format!("/proc/{worker}/status")).unwrap_or_default();
+                let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+                if line.and_then(|count| count.trim().parse::<u64>().ok()).is_some_and(|count| count > 100) {
+                    return;
+                }
+            }
+        }
+        std::thread::yield_now();
+    }
+    panic!("no worker served anybody");
 }
 
 #[test]
@@ -233,6 +348,12 @@ fn what_makes_no_sense_is_refused_with_the_way_out() {
     refuse("rate = 5\nload = \"sequential\"", &["rate is a setting of paced loads"]);
     refuse("rate = -1", &["rate must be a number from 0.001"]);
     refuse("late_us = 5", &["late_us is a setting of paced loads"]);
+    refuse("protocol = \"http\"", &["add reply = true"]);
+    refuse("protocol = \"http\"\nreply = true\nobject = \"unix\"", &["tcp and tcp6"]);
+    refuse("load = \"attached\"\nduration_ms = 5", &["add port = 8080"]);
+    refuse("load = \"attached\"\nport = 8080", &["add duration_ms = 10000"]);
+    refuse("load = \"attached\"\nport = 8080\nduration_ms = 5\nobject = \"unix\"", &["TCP port"]);
+    refuse("load = \"attached\"\nport = 8080\nduration_ms = 5\nwarmup = 5", &["clients of our own"]);
     refuse("object = \"pipe\"\nreply = true", &["leave out reply"]);
     refuse("kind = \"queue\"\nreply = true", &["one process", "placement = \"threads\""]);
     refuse("kind = \"fork-per-client\"\nplacement = \"threads\"", &["copies one thread", "processes"]);

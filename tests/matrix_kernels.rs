@@ -261,6 +261,65 @@ fn a_refused_call_shows_its_errno_and_a_rule_about_it_explains_the_rest() {
     assert_eq!(found.notes, ["Linux 4.5: commit df0108c5da56"]);
 }
 
+/// Sets the whole cell aside, as a probe or a kernel range does.
+fn set_aside(results: &mut Results, name: &str, why: &str) {
+    let cell = cell(results, name);
+    (cell.verdict, cell.reason, cell.observation) = (Verdict::Skip, why.into(), None);
+    for judged in &mut cell.expectations {
+        (judged.verdict, judged.reason) = (Verdict::Skip, why.into());
+    }
+}
+
+#[test]
+fn a_cell_that_only_one_of_two_kernels_can_run_has_a_note() {
+    let old = on("5.10.0", |r| set_aside(r, "accept", "no multishot accept (Linux 5.19)"));
+    let mut new = on("6.1.0", |_| {});
+    let source = cell(&mut new, "accept").expectations[0].source.clone();
+    let found = check(&[old, new.clone(), on("6.2.0", |_| {})], "accept", &["skip", "1 [1]", "1"]);
+    assert_eq!(found.notes, [format!("no multishot accept (Linux 5.19): {source}")]);
+    assert_eq!(found.exit(), Exit::Pass);
+    // Not where one that has a figure is merely not judged there, nor without a reason.
+    let unjudged = on("5.10.0", |r| cell(r, "accept").verdict = Verdict::Skip);
+    check(&[unjudged, new.clone()], "accept", &["1", "1"]);
+    check(&[on("5.10.0", |r| set_aside(r, "accept", "")), new], "accept", &["skip", "1"]);
+}
+
+/// A script of three steps on that kernel, so many of which held; none is skipped.
+fn script(release: &str, held: Option<usize>) -> Results {
+    on(release, |r| {
+        let cell = cell(r, "accept");
+        cell.settings.script = vec!["epoll e".into()];
+        (cell.rules, cell.verdict) = (Vec::new(), Verdict::Pass);
+        let mut step = cell.expectations[0].clone();
+        step.source = "commit 0123456789ab, Linux 6.1".into();
+        cell.expectations =
+            (0..3).map(|at| herd::results::Judged { metric: format!("step-{at}"), ..step.clone() }).collect();
+        match held {
+            None => {
+                // It ran, and nothing is said about this kernel.
+                let seen = cell.observation.clone();
+                set_aside(r, "accept", "Linux 6.1 and newer only, this is 5.10.0");
+                sample::cell(r, "accept").observation = seen;
+            }
+            Some(held) if held < 3 => {
+                cell.expectations[held..].iter_mut().for_each(|step| step.verdict = Verdict::Fail);
+                cell.verdict = Verdict::Fail;
+            }
+            Some(_) => {}
+        }
+    })
+}
+
+#[test]
+fn a_script_shows_its_steps() {
+    let found = check(&[script("5.10.0", None), script("6.1.0", Some(3))], "accept", &["skip", "3 of 3 [1]"]);
+    assert_eq!(found.notes, ["Linux 6.1 and newer only: commit 0123456789ab, Linux 6.1"]);
+    let found = check(&[script("6.1.0", Some(3)), script("6.2.0", Some(2))], "accept", &["3 of 3", "2 of 3 FAIL ?"]);
+    assert!(found.unexplained[0].what.starts_with("step-2"), "{found:#?}");
+    // The worst repetition is shown.
+    check(&[script("6.2.0", Some(3)), script("6.2.0", Some(1))], "accept", &["1 of 3 FAIL"]);
+}
+
 #[test]
 fn results_of_one_kernel_are_repetitions_of_each_other() {
     let day = |rounds: &[(u64, u64)]| on("6.1.0", |r| woken(r, "shared-epoll", rounds));

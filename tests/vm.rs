@@ -85,6 +85,53 @@ fn too_little_memory_is_said_where_a_kernel_does_not_start() {
     check_guest(dies, 3, "256 MiB of memory are too little (--memory)");
 }
 
+/// A QEMU that counts its starts, crashes in the first before it says anything, and
+/// then does what `body` says.
+fn crashes_once(place: &Place, body: &str) -> String {
+    let starts = place.path("starts");
+    let first = "echo 'BUG: kernel NULL pointer dereference' >&2; exit 0";
+    format!("echo >>{starts}; if [ $(wc -l <{starts}) = 1 ]; then {first}; fi\n{body}")
+}
+
+#[test]
+fn a_crash_before_pid_1_is_booted_once_more_and_said() {
+    let place = Place::new();
+    let nothing = file("vm-again", NULL_CELLS);
+    let run = herd(&["run", &nothing, "--format", "json"]);
+    let cells = herd::results::Results::parse("run", &run.out).unwrap().cells;
+    let kernel = place.kernel("second", "1.2.3", &cells);
+    let qemu = place.qemu(&crashes_once(&place, guests::TELLS));
+    let args = place.args(&qemu, &[&nothing, "--kernel", &kernel, "--format", "table"]);
+    let kept = place.path("kept");
+    let said = herd(&args.iter().map(String::as_str).chain(["--output", &kept]).collect::<Vec<_>>());
+    assert_eq!(said.code, Some(0), "{said:#?}");
+    let told = "booted twice, the first crashed before PID 1: BUG: kernel NULL pointer dereference";
+    assert!(said.err.contains(told), "{said:#?}");
+    let path = std::fs::read_dir(kept).unwrap().next().unwrap().unwrap().path();
+    let results = herd::results::Results::parse("kept", &std::fs::read_to_string(path).unwrap()).unwrap();
+    assert_eq!(results.environment.warnings, [told]);
+}
+
+#[test]
+fn no_guest_is_booted_a_third_time_nor_again_once_it_has_spoken() {
+    let starts = |place: &Place| std::fs::read_to_string(place.path("starts")).unwrap().len();
+    let place = Place::new();
+    let said = vm(&place, &place.qemu(&crashes_once(&place, "echo 'Kernel panic - x' >&2")), &[]);
+    assert_eq!((said.code, starts(&place)), (Some(3), 2), "{said:#?}");
+    assert!(said.err.contains("Kernel panic - x; it was the second boot, the first crashed"), "{said:#?}");
+    // Neither what had spoken, nor what only went away, nor what will be there again.
+    for (body, more) in [
+        (format!("{READY}; echo 'Kernel panic - x' >&2"), "256"),
+        ("exit 0".into(), "256"),
+        ("echo 'Kernel panic - x' >&2".into(), "32"),
+    ] {
+        let place = Place::new();
+        let qemu = place.qemu(&format!("echo >>{}; {body}", place.path("starts")));
+        let said = vm(&place, &qemu, &["--memory", more]);
+        assert_eq!((said.code == Some(0), starts(&place)), (false, 1), "{body}: {said:#?}");
+    }
+}
+
 /// Lines of the kernel about one cell, whatever ran before and after.
 #[test]
 fn a_crash_that_a_guest_survives_is_a_failed_point_of_its_cell() {

@@ -1,6 +1,6 @@
 //! Runs single cells through the built binary, as `herd run` does.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -25,6 +25,10 @@ pub fn settings(sets: &[&str], workers: u32, events: u64) -> Settings {
 
 /// Starts a cell the way `herd run` does: plan in, observation out.
 fn start(settings: &Settings, count_with: Option<&str>) -> Child {
+    start_with(settings, count_with, Stdio::inherit())
+}
+
+fn start_with(settings: &Settings, count_with: Option<&str>, stderr: Stdio) -> Child {
     let plan = Plan {
         repetition: 1,
         parent: std::process::id() as i32,
@@ -37,11 +41,47 @@ fn start(settings: &Settings, count_with: Option<&str>) -> Child {
         .arg(herd::cell::plan::COMMAND)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
+        .stderr(stderr)
         .spawn()
         .expect("cargo has just built the binary");
     let text = serde_json::to_vec(&plan).expect("a plan is plain data");
     child.stdin.take().expect("piped").write_all(&text).expect("the cell reads its plan");
     child
+}
+
+/// A cell whose workers wait for foreign clients, until it is ended.
+pub struct Attached {
+    child: Child,
+    pub port: u16,
+}
+
+impl Attached {
+    /// Returns when the workers wait.
+    pub fn start(sets: &[&str], workers: u32) -> Attached {
+        let free = std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).expect("loopback");
+        let port = free.local_addr().expect("bound").port();
+        drop(free);
+        let mut settings = settings(sets, workers, 1);
+        settings.load = "attached".into();
+        settings.port = port;
+        settings.traffic.duration_ms = 600_000;
+        let mut child = start_with(&settings, None, Stdio::piped());
+        let mut line = String::new();
+        let mut said = BufReader::new(child.stderr.take().expect("piped"));
+        said.read_line(&mut line).expect("it says that it waits");
+        assert!(line.contains("wait on port"), "{line}");
+        Attached { child, port }
+    }
+
+    /// Ends it as Ctrl-C does; what it has counted so far.
+    pub fn end(mut self) -> Observation {
+        let pid = nix::unistd::Pid::from_raw(self.child.id() as i32);
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).expect("our own child");
+        let mut text = String::new();
+        self.child.stdout.take().expect("piped").read_to_string(&mut text).expect("JSON");
+        self.child.wait().expect("our own child");
+        serde_json::from_str(&text).expect("the cell ends with an observation")
+    }
 }
 
 /// Runs one cell with the best source of counts there is here.

@@ -7,6 +7,7 @@
 
 mod beside;
 mod cells;
+mod peers;
 
 use std::hint::black_box;
 use std::process::ExitCode;
@@ -46,6 +47,7 @@ const PARTS: &[Part] = &[
     ("barrier", barrier),
     ("large", large),
     ("overhead", overhead),
+    ("peers", peers::peers),
 ];
 
 /// How much to run, and what did not hold.

@@ -183,7 +183,8 @@ fn hard_checks(facts: &Facts<'_>, expectations: &[Expectation]) -> (Verdict, Str
     let seen = facts.seen;
     match &seen.end {
         End::Complete => {}
-        End::Interrupted => return (Verdict::Invalid, "interrupted".into()),
+        End::Interrupted if seen.traffic.is_none() => return (Verdict::Invalid, "interrupted".into()),
+        End::Interrupted => return (Verdict::Invalid, format!("interrupted after {} events", seen.fired)),
         End::Invalid { reason, .. } => return (Verdict::Invalid, reason.clone()),
         End::Lost { event, states } => {
             let reason = format!("event {event} was fired, everybody sleeps and nobody took it; {}", states.join("; "));

@@ -136,6 +136,15 @@ pub trait Source {
         None
     }
 
+    /// The last claimed connection, on which the client must say what it wants before
+    /// it can be answered: where to wait when [`Source::reply`] says EAGAIN.
+    fn unasked(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+
+    /// Closes that connection without an answer.
+    fn hang_up(&mut self) {}
+
     /// A connection that was claimed and stays, so that it is to be waited on, too.
     fn connection(&mut self) -> Option<Box<dyn Source + Send>> {
         None
@@ -184,6 +193,8 @@ pub struct Begun {
     /// The client's end; closing it resets the connection.
     pub end: OwnedFd,
     pub tag: u32,
+    /// To be sent as soon as it is connected.
+    pub unsent: Option<&'static [u8]>,
 }
 
 /// The coordinator's side: makes events.

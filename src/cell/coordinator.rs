@@ -97,7 +97,7 @@ fn attempt(plan: &Plan, used: &mut Option<Counter>) -> Result<Observation, End> 
     let backlog = settings.stranded == crate::experiment::settings::Stranded::Count;
     let per_round = match (load::pace(settings), backlog) {
         // Read every few milliseconds.
-        (Some(_), _) => (TIMED_RECORDS / u64::from(settings.workers)).clamp(64, 1 << 15),
+        (Some(_), _) => (TIMED_RECORDS / u64::from(settings.workers)).clamp(1 << 10, 1 << 15),
         (None, true) => settings.events.min(1 << 16),
         (None, false) => batch,
     };
@@ -203,6 +203,10 @@ fn measure(
         }
     }
     found.stranded = injector.left()?;
+    if load::pace(&plan.settings) == Some(load::Pace::Attached) {
+        // Only who was claimed has been counted.
+        found.fired += found.stranded;
+    }
     Ok(found)
 }
 

@@ -41,7 +41,7 @@ impl Job {
             return poll(&mut [PollFd::new(descriptor, PollFlags::POLLIN)], PollTimeout::NONE).map(drop);
         }
         worker::spend(self.us, self.busy);
-        if self.reply { self.connection.reply(self.claim) } else { Ok(()) }
+        if self.reply { worker::reply_when_asked(self.claim, self.connection.as_mut()) } else { Ok(()) }
     }
 }
 

@@ -33,6 +33,11 @@ impl Pacer {
         }
     }
 
+    /// No more from now on.
+    pub fn stop(&mut self) {
+        self.events = self.fired;
+    }
+
     /// Events made so far.
     pub fn fired(&self) -> u64 {
         self.fired
@@ -62,7 +67,7 @@ impl Pacer {
             _ if self.ended(now) => u64::MAX,
             Pace::Rate { .. } => self.next,
             Pace::Clients(clients) if open < clients => now,
-            Pace::Clients(_) => u64::MAX,
+            Pace::Clients(_) | Pace::Attached => u64::MAX,
         }
     }
 

@@ -21,6 +21,10 @@ use crate::sys;
 /// event is; the next question comes twice as late.
 const PATIENCE: Duration = Duration::from_millis(1);
 
+/// How long what is open may take to end when somebody asked us to stop; `herd` waits
+/// longer before it kills.
+const GRACE_NS: u64 = 500_000_000;
+
 /// What the loop needs, and what it collects.
 pub struct Stage<'a> {
     pub plan: &'a Plan,
@@ -37,6 +41,8 @@ pub struct Stage<'a> {
     /// Of these events, those whose clients came to nothing; nobody need claim them.
     lost: u64,
     warnings: Vec<String>,
+    /// Somebody asked us to stop: what there is is brought to its end, within the grace.
+    cut: bool,
 }
 
 impl<'a> Stage<'a> {
@@ -59,6 +65,7 @@ impl<'a> Stage<'a> {
             fired_at: 0,
             lost: 0,
             warnings: Vec::new(),
+            cut: false,
         }
     }
 
@@ -74,6 +81,9 @@ impl<'a> Stage<'a> {
         self.forget();
         if wanted.warmup > 0 {
             self.fire_all(wanted.warmup, 0)?;
+            if self.cut {
+                return Err(End::Interrupted);
+            }
             self.forget();
         }
         Ok(held)
@@ -93,7 +103,7 @@ impl<'a> Stage<'a> {
         let done = self.fire_all(settings.events, settings.traffic.duration_ms);
         // The barriers look for the dead only now and then.
         let end = match done.and_then(|traffic| self.check_crew().map(|()| traffic)) {
-            Ok(traffic) => (End::Complete, traffic),
+            Ok(traffic) => (if self.cut { End::Interrupted } else { End::Complete }, traffic),
             Err(stop) => (stop, None),
         };
         let mut found = Observation::empty(end.0);
@@ -130,18 +140,25 @@ impl<'a> Stage<'a> {
     fn drive(&mut self, pace: Pace, events: u64, duration_ms: u64) -> Result<Seen, End> {
         let mut traffic = Traffic::new(&self.plan.settings, pace, events, duration_ms).map_err(invalid_io)?;
         traffic.hear(self.injector.ends()).map_err(invalid_io)?;
+        if pace == Pace::Attached {
+            let settings = &self.plan.settings;
+            eprintln!("herd: workers wait on port {} for {} ms", settings.port, settings.traffic.duration_ms);
+        }
         while traffic.turn(self.injector, &mut self.tally)? {
-            let third = traffic.pacer().fired() * 3 / events.max(1);
-            let claimed = self.tally.read(self.ledger, third.min(2) as usize)?;
-            traffic.claimed(&claimed);
+            if traffic.should_read() {
+                let third = traffic.pacer().fired() * 3 / events.max(1);
+                let claimed = self.tally.read(self.ledger, third.min(2) as usize)?;
+                traffic.claimed(&claimed);
+            }
             if traffic.should_check() {
                 self.check_crew()?;
-                if sys::signal::termination_asked() {
-                    return Err(End::Interrupted);
+                if !self.cut && sys::signal::termination_asked() {
+                    self.cut = true;
+                    traffic.cut_short(GRACE_NS);
                 }
             }
         }
-        self.fired += traffic.pacer().fired();
+        self.fired += if pace == Pace::Attached { self.claims() } else { traffic.pacer().fired() };
         // Who stalls on purpose cannot keep up, and that is the point.
         let settings = &self.plan.settings;
         if (0..settings.workers).all(|worker| settings.for_worker(worker).stall_us == 0) {
@@ -150,6 +167,11 @@ impl<'a> Stage<'a> {
         let seen = traffic.into_seen();
         self.lost = seen.clients.lost();
         Ok(seen)
+    }
+
+    /// Claims of the events that count.
+    fn claims(&self) -> u64 {
+        self.ledger.claims() - self.base
     }
 
     /// Makes one event, or one connection that stays.
@@ -205,9 +227,10 @@ impl<'a> Stage<'a> {
     /// Waits until all is claimed and everybody sleeps; or, where events may be
     /// left, until everybody sleeps on what is left. Returns the claims so far.
     fn barrier(&mut self) -> Result<u64, End> {
-        let fired = self.fired;
+        let attached = load::pace(&self.plan.settings) == Some(Pace::Attached);
         let start = Instant::now();
         let limit = Duration::from_millis(self.plan.settings.limit_ms);
+        let limit = if self.cut { limit.min(Duration::from_nanos(GRACE_NS)) } else { limit };
         let deadline = start + limit;
         // Whether an event has arrived costs a walk through all sockets of the
         // machine. So it is asked only where it decides: is it left, or lost?
@@ -218,7 +241,12 @@ impl<'a> Stage<'a> {
         let mut tries = 0u32;
         let mut why;
         loop {
-            let claims = self.ledger.claims() - self.base;
+            let claims = self.claims();
+            if attached {
+                // Foreign clients come when they like.
+                self.fired = claims;
+            }
+            let fired = self.fired;
             let missing = (fired - self.lost).saturating_sub(claims);
             let mut quiet = false;
             let now = Instant::now();
@@ -231,7 +259,7 @@ impl<'a> Stage<'a> {
                 let since = *claimed_at.get_or_insert_with(Instant::now);
                 match self.watch.try_quiet(self.ledger).map_err(|e| self.died(e.to_string()))? {
                     Ok(()) => {
-                        let still = self.ledger.claims() - self.base;
+                        let still = self.claims();
                         let all = (fired - self.lost..=fired).contains(&still);
                         if all || self.plan.settings.stranded == Stranded::Count {
                             self.tally.quiet_ns += since.elapsed().as_nanos() as u64;
@@ -257,13 +285,14 @@ impl<'a> Stage<'a> {
                     None if quiet => return Err(End::Lost { event: claims, states: self.watch.describe() }),
                     None => {}
                 }
-                let reason = format!("{why} after {} ms{}", self.plan.settings.limit_ms, self.who_is_busy());
+                let late = if attached { "; let the clients end before duration_ms is over" } else { "" };
+                let reason = format!("{why} after {} ms{}{late}", limit.as_millis(), self.who_is_busy());
                 return Err(End::Invalid { reason, again: true });
             }
             tries += 1;
             if tries.is_multiple_of(TRIES_PER_CHECK) {
                 self.check_crew()?;
-                if sys::signal::termination_asked() {
+                if !self.cut && sys::signal::termination_asked() {
                     return Err(End::Interrupted);
                 }
             }

@@ -5,6 +5,8 @@
 //! Latencies count from the intended start of an event, so that neither a slow
 //! server nor a slow generator is flattered ("coordinated omission").
 
+mod ends;
+
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -14,11 +16,10 @@ use hdrhistogram::Histogram;
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::resource::{UsageWho, getrusage};
-use nix::sys::socket::{MsgFlags, recv};
 use nix::sys::time::TimeValLike;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 
-use super::contract::{Injector, SetupError};
+use super::contract::{Begun, Injector, SetupError};
 use super::drops::Drops;
 use super::pacer::Pacer;
 use super::tally::{Tally, histogram, latency_of};
@@ -40,6 +41,9 @@ const TURNS: u32 = 256;
 const TIMER: u64 = u64::MAX;
 const STAYS: u64 = 1 << 40;
 
+/// What a client listens to.
+const HEARS: EpollFlags = EpollFlags::EPOLLIN.union(EpollFlags::EPOLLRDHUP);
+
 /// One client that has not come to its end.
 struct Client {
     end: OwnedFd,
@@ -47,6 +51,8 @@ struct Client {
     intended: u64,
     /// Tells it from others that had its place.
     serial: u64,
+    /// What it is to say as soon as it is connected.
+    unsent: Option<&'static [u8]>,
 }
 
 /// The clients of one timed round.
@@ -68,6 +74,10 @@ pub(super) struct Traffic {
     /// When each client gives up, its place and serial; a message has no place.
     deadlines: VecDeque<(u64, Option<usize>, u64)>,
     turns: u32,
+    /// When the claims were read.
+    read_at: u64,
+    /// When the timer rings next.
+    armed: u64,
     /// No descriptor is left: wait for a client to end.
     starved: bool,
     seen: Clients,
@@ -97,6 +107,8 @@ impl Traffic {
             ends: Vec::new(),
             deadlines: VecDeque::new(),
             turns: 0,
+            read_at: 0,
+            armed: 0,
             starved: false,
             seen: Clients::default(),
             reply: histogram(),
@@ -118,6 +130,17 @@ impl Traffic {
     /// When which events are made.
     pub fn pacer(&self) -> &Pacer {
         &self.pacer
+    }
+
+    /// Whether it is time to read the claims: that costs a look at every worker.
+    pub fn should_read(&mut self) -> bool {
+        let now = now_ns();
+        // Where nobody answers, a claim is what a client waits for.
+        let read = !self.replies || now >= self.read_at + READ_NS / 2;
+        if read {
+            self.read_at = now;
+        }
+        read
     }
 
     /// Whether it is time to see that nobody died.
@@ -160,7 +183,7 @@ impl Traffic {
         let deadline = now + self.patience_ns;
         let begun = if self.ends.is_empty() { injector.begin() } else { Ok(None) };
         let made = begun.and_then(|begun| match begun {
-            Some(begun) => self.client(begun.end, begun.tag, intended, deadline).map(|()| begun.tag),
+            Some(begun) => self.client(begun, intended, deadline),
             None => injector.fire().inspect(|tag| {
                 if self.replies {
                     self.messages.insert(*tag, intended);
@@ -186,12 +209,14 @@ impl Traffic {
         Ok(())
     }
 
-    fn client(&mut self, end: OwnedFd, tag: u32, intended: u64, deadline: u64) -> Result<(), SetupError> {
+    fn client(&mut self, begun: Begun, intended: u64, deadline: u64) -> Result<u32, SetupError> {
+        let Begun { end, tag, unsent } = begun;
         let place = self.free.pop().unwrap_or_else(|| {
             self.clients.push(None);
             self.clients.len() - 1
         });
-        let event = EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLRDHUP, place as u64);
+        let speaks = if unsent.is_some() { EpollFlags::EPOLLOUT } else { EpollFlags::empty() };
+        let event = EpollEvent::new(HEARS | speaks, place as u64);
         if let Err(errno) = self.instance.add(&end, event) {
             self.free.push(place);
             return Err(SetupError { call: super::contract::Call::EpollAdd, errno });
@@ -200,9 +225,9 @@ impl Traffic {
             self.places.entry(tag).or_default().push_back(place);
         }
         let serial = self.pacer.fired();
-        self.clients[place] = Some(Client { end, tag, intended, serial });
+        self.clients[place] = Some(Client { end, tag, intended, serial, unsent });
         self.deadlines.push_back((deadline, Some(place), serial));
-        Ok(())
+        Ok(tag)
     }
 
     /// Where nobody answers, a client is served when it was claimed.
@@ -239,7 +264,9 @@ impl Traffic {
         }
         let left = wake.saturating_sub(now);
         let timeout = if left < SHORT_NS { EpollTimeout::ZERO } else { EpollTimeout::NONE };
-        if left >= SHORT_NS {
+        // One that rings sooner than it need does no harm, and setting it is a call.
+        if left >= SHORT_NS && !(now + SHORT_NS..=wake).contains(&self.armed) {
+            self.armed = wake;
             let at = nix::sys::time::TimeSpec::from_duration(Duration::from_nanos(wake));
             self.timer.set(Expiration::OneShot(at), TimerSetTimeFlags::TFD_TIMER_ABSTIME)?;
         }
@@ -257,88 +284,6 @@ impl Traffic {
             }
         }
         Ok(())
-    }
-
-    /// Something came to a client: its answer, or its end.
-    fn heard(&mut self, place: usize, now: u64, tally: &mut Tally) {
-        let Some(client) = &self.clients[place] else {
-            return;
-        };
-        let mut answer = [0; 8];
-        let heard = recv(client.end.as_raw_fd(), &mut answer, MsgFlags::MSG_DONTWAIT);
-        if heard == Err(Errno::EAGAIN) {
-            return;
-        }
-        let client = self.clients[place].take().expect("looked at above");
-        self.free.push(place);
-        self.starved = false;
-        match heard {
-            Ok(1..) => self.served(client.intended, now),
-            // Where nobody answers, a worker that closes its end has had it.
-            Ok(_) if !self.replies => {
-                self.forget(client.tag, place);
-                return self.served(client.intended, now);
-            }
-            Err(Errno::ECONNREFUSED) => self.seen.refused += 1,
-            Ok(_) | Err(Errno::ECONNRESET | Errno::EPIPE) => self.seen.reset += 1,
-            Err(_) => self.seen.failed += 1,
-        }
-        if !matches!(heard, Ok(1..)) {
-            self.abandon(&client, place, tally);
-        }
-    }
-
-    /// Answers on a connection that stays; each is the number of its message.
-    fn answers(&mut self, end: i32, now: u64) {
-        let mut buffer = [0; 1024];
-        let Ok(length) = recv(end, &mut buffer, MsgFlags::MSG_DONTWAIT) else {
-            return;
-        };
-        // Four bytes that were sent at once come at once on loopback.
-        for answer in buffer[..length].chunks_exact(4) {
-            let number = u32::from_ne_bytes(answer.try_into().expect("chunks of four"));
-            if let Some(intended) = self.messages.remove(&number) {
-                self.served(intended, now);
-            }
-        }
-    }
-
-    /// Ends the clients whose patience is over.
-    fn give_up(&mut self, now: u64, tally: &mut Tally) {
-        while let Some((_, place, serial)) = self.deadlines.front().copied().filter(|(deadline, ..)| *deadline <= now) {
-            self.deadlines.pop_front();
-            match place {
-                None => {
-                    if self.messages.remove(&(serial as u32)).is_some() {
-                        self.seen.timed_out += 1;
-                    }
-                }
-                Some(place) => {
-                    if let Some(client) = self.clients[place].take_if(|client| client.serial == serial) {
-                        self.free.push(place);
-                        self.starved = false;
-                        self.seen.timed_out += 1;
-                        self.abandon(&client, place, tally);
-                    }
-                }
-            }
-        }
-    }
-
-    /// A client that was not served; a claim of it is no longer waited for, and its
-    /// port may soon be another's.
-    fn abandon(&mut self, client: &Client, place: usize, tally: &mut Tally) {
-        self.forget(client.tag, place);
-        if client.tag != 0 {
-            tally.open.close(client.tag);
-        }
-    }
-
-    /// A claim with that tag is not this client's any more.
-    fn forget(&mut self, tag: u32, place: usize) {
-        if let Some(places) = self.places.get_mut(&tag) {
-            places.retain(|other| *other != place);
-        }
     }
 
     /// What it came to.

@@ -4,7 +4,10 @@
 //! no allocation, lock, print or formatting. The loop counts, so that no wait
 //! strategy can forget to. It never ends by itself; the coordinator kills it.
 
+use std::time::Duration;
+
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::time::{ClockId, clock_gettime};
 
@@ -12,6 +15,9 @@ use super::contract::{Claim, Door, Job, SetupError, SharedWait, Sleeper, Source,
 use super::ledger::Slot;
 use crate::experiment::settings::{Accept, Busy, Work, WorkerSettings};
 use crate::wait::Wait;
+
+/// How long a client may take to say what it wants before its worker hangs up.
+const ASKED_WITHIN: Duration = Duration::from_secs(1);
 
 /// CLOCK_MONOTONIC in nanoseconds, comparable between processes of one machine.
 pub fn now_ns() -> u64 {
@@ -141,7 +147,7 @@ impl Server<'_> {
         if self.settings.reply {
             self.work();
             // A client that has gone is no failure of the worker; it is counted.
-            if let Err(errno) = source.reply(claim) {
+            if let Err(errno) = self.reply(claim, source) {
                 self.slot.failed(errno);
             }
         }
@@ -165,6 +171,19 @@ impl Server<'_> {
         };
         let (us, busy, reply) = (self.service_us(), self.settings.busy, self.settings.reply);
         Some(Job { connection, claim, us, busy, reply, silent })
+    }
+
+    /// Answers; sleeps where the client has not said yet what it wants, which is no
+    /// wakeup by an event: such sleeps are the lab's own.
+    fn reply(&self, claim: Claim, source: &mut dyn Source) -> Result<(), Errno> {
+        let answered = source.reply(claim);
+        if answered != Err(Errno::EAGAIN) || source.unasked().is_none() {
+            return answered;
+        }
+        let before = voluntary_switches();
+        let answered = reply_when_asked(claim, source);
+        self.slot.own_sleeps_add(voluntary_switches() - before);
+        answered
     }
 
     /// The busy time after a claim.
@@ -196,6 +215,23 @@ fn hold(slot: Slot<'_>, us: u64, busy: Busy) {
     }
 }
 
+/// Answers, if need be when the client has said what it wants.
+pub(super) fn reply_when_asked(claim: Claim, source: &mut dyn Source) -> Result<(), Errno> {
+    let mut answered = source.reply(claim);
+    let end = now_ns() + ASKED_WITHIN.as_nanos() as u64;
+    while let (Err(Errno::EAGAIN), Some(client)) = (answered, source.unasked()) {
+        let left = Duration::from_nanos(end.saturating_sub(now_ns()));
+        let mut asked = [PollFd::new(client, PollFlags::POLLIN)];
+        if left.is_zero() || poll(&mut asked, PollTimeout::try_from(left).unwrap_or(PollTimeout::ZERO)) == Ok(0) {
+            source.hang_up();
+            answered = Err(Errno::ETIMEDOUT);
+        } else {
+            answered = source.reply(claim);
+        }
+    }
+    answered
+}
+
 /// The same, where nobody counts the sleeps.
 pub(super) fn spend(us: u64, busy: Busy) {
     match busy {
@@ -206,7 +242,7 @@ pub(super) fn spend(us: u64, busy: Busy) {
                 std::hint::spin_loop();
             }
         }
-        Busy::Sleep => std::thread::sleep(std::time::Duration::from_micros(us)),
+        Busy::Sleep => std::thread::sleep(Duration::from_micros(us)),
     }
 }
 

@@ -15,7 +15,7 @@ use crate::cli::MeasureArgs;
 use crate::environment;
 use crate::experiment::cells::Set;
 use crate::experiment::shard::{self, Shard};
-use crate::experiment::{Cell, Experiment};
+use crate::experiment::{Cell, Experiment, embedded, keys};
 use crate::observation::Observation;
 use crate::results::{CellResult, Results, ShardFacts, Verdict};
 use crate::runner::{self, Probes, Wish, limits::Limits, local::Local};
@@ -94,16 +94,46 @@ pub fn measure(
     Ok((results, stopped))
 }
 
+/// Experiments by name or file, each whole or, as `NAME:ROW`, only the rows named.
 pub fn chosen(names: &[String]) -> Result<Vec<Experiment>, Failure> {
     let mut found: Vec<Experiment> = Vec::new();
-    for name in names {
-        let experiment = load(name)?;
-        if found.iter().any(|other| other.name == experiment.name) {
-            return Err(Failure::usage(format!("experiment {:?} is named twice", experiment.name)));
+    for asked in names {
+        let (name, row) = with_row(asked);
+        let mut experiment = load(name)?;
+        if let Some(row) = row {
+            only(&mut experiment, row)?;
         }
-        found.push(experiment);
+        match found.iter_mut().find(|other| other.name == experiment.name) {
+            Some(known) if row.is_some() && known.rows.iter().all(|known| known.name != experiment.rows[0].name) => {
+                known.rows.append(&mut experiment.rows);
+            }
+            Some(_) => return Err(Failure::usage(format!("experiment {asked:?} is named twice"))),
+            None => found.push(experiment),
+        }
     }
     Ok(found)
+}
+
+/// The row behind an experiment's name or file, if one is named. A path may have a
+/// colon of its own.
+fn with_row(asked: &str) -> (&str, Option<&str>) {
+    let is_experiment = |name: &str| name.ends_with(".toml") || embedded::text(name).is_some();
+    match asked.match_indices(':').find(|(at, _)| is_experiment(&asked[..*at])) {
+        Some((at, _)) => (&asked[..at], Some(&asked[at + 1..])),
+        None => (asked, None),
+    }
+}
+
+/// Leaves one row.
+fn only(experiment: &mut Experiment, row: &str) -> Result<(), Failure> {
+    let rows: Vec<String> = experiment.rows.iter().map(|row| row.name.clone()).collect();
+    experiment.rows.retain(|known| known.name == row);
+    if experiment.rows.is_empty() {
+        let near = keys::did_you_mean(row, rows.iter().map(String::as_str));
+        let message = format!("{} has no row {row:?}{near}; it has: {}", experiment.name, rows.join(", "));
+        return Err(Failure::usage(message));
+    }
+    Ok(())
 }
 
 /// Every cell of every experiment.

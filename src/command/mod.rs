@@ -11,6 +11,7 @@ pub mod matrix;
 mod measure;
 pub mod merge;
 pub mod pairs;
+pub mod report;
 pub mod run;
 pub mod show;
 mod store;

@@ -29,6 +29,8 @@ const HOST: &str = "host";
 const PURPOSE: Purpose = Purpose::Check { cross_check: false };
 /// How the word of a kernel about itself is told.
 const SAID: &str = "the kernel said: ";
+/// How a boot is told that had to be made twice.
+const CRASHED: &str = "the first crashed before PID 1: ";
 
 pub fn run(args: &VmArgs) -> Result<Exit, Failure> {
     let names = match (args.experiments.as_slice(), args.check) {
@@ -70,7 +72,9 @@ pub fn run(args: &VmArgs) -> Result<Exit, Failure> {
         for (kernel, outcome) in kernels.iter().zip(outcomes) {
             let told = told(kernel, &outcome);
             if let Some(why) = &outcome.failed {
-                refused.push(format!("{}: {why}", kernel.name));
+                let first = outcome.crashed_first.as_ref();
+                let before = first.map(|said| format!("; it was the second boot, {CRASHED}{said}")).unwrap_or_default();
+                refused.push(format!("{}: {why}{before}", kernel.name));
             } else if !args.quiet {
                 eprintln!("{told}");
             }
@@ -207,13 +211,15 @@ impl Drop for Bars {
 /// One line about a guest that came to its end.
 fn told(kernel: &Kernel, outcome: &Outcome) -> String {
     let release = outcome.heard.environment.as_ref().map_or("?", |e| e.kernel_release.as_str());
+    let twice = outcome.crashed_first.as_ref().map(|said| format!("; booted twice, {CRASHED}{said}"));
     format!(
-        "{release} ({}, {}): booted in {:.1} s, {} cells in {:.1} s",
+        "{release} ({}, {}): booted in {:.1} s, {} cells in {:.1} s{}",
         kernel.name,
         outcome.accel,
         outcome.booted.unwrap_or_default().as_secs_f64(),
         outcome.heard.cells.len(),
         outcome.took.saturating_sub(outcome.booted.unwrap_or_default()).as_secs_f64(),
+        twice.unwrap_or_default(),
     )
 }
 
@@ -225,6 +231,7 @@ fn results_of(experiments: &[Experiment], plan: &GuestPlan, kernel: &Kernel, out
         Kind::Machine => format!("QEMU, {}", outcome.accel),
         Kind::UserMode => USER_MODE.into(),
     };
+    environment.warnings.extend(outcome.crashed_first.map(|said| format!("booted twice, {CRASHED}{said}")));
     let mut results = Results::new(environment, experiments);
     let cells = &mut results.cells;
     *cells = outcome.heard.cells;

@@ -3,7 +3,7 @@
 use super::Settings;
 use super::cells::distinct_workers;
 use super::script::Script;
-use super::settings::{Instance, PlacementKind, Sharing, Steering};
+use super::settings::{Instance, PlacementKind, Protocol, Sharing, Steering};
 use crate::object::Object;
 use crate::wait::{Demand, Wait};
 
@@ -102,6 +102,15 @@ fn check_traffic(settings: &Settings) -> Result<(), String> {
         ),
     )?;
     refuse(
+        traffic.protocol == Protocol::Http && (!settings.worker.reply || traffic.connections > 0),
+        "protocol = \"http\" is one answer on each connection; add reply = true, and leave out connections".into(),
+    )?;
+    refuse(
+        traffic.protocol == Protocol::Http && !object.takes_connections(),
+        format!("protocol = \"http\" is spoken over tcp and tcp6, not over {name}"),
+    )?;
+    check_attached(settings, object)?;
+    refuse(
         load == "closed" && !settings.worker.reply,
         "the clients of a closed load go on when they are answered; add reply = true".into(),
     )?;
@@ -141,6 +150,22 @@ fn check_traffic(settings: &Settings) -> Result<(), String> {
         )?;
     }
     Ok(())
+}
+
+/// Foreign clients must know where to come and when it is over.
+fn check_attached(settings: &Settings, object: &dyn Object) -> Result<(), String> {
+    let traffic = &settings.traffic;
+    let refuse = |when: bool, why: &str| if when { Err(why.into()) } else { Ok(()) };
+    if crate::load::pace(settings) != Some(crate::load::Pace::Attached) {
+        return Ok(());
+    }
+    refuse(!object.takes_connections(), "foreign clients come to a TCP port; use object = \"tcp\" or \"tcp6\"")?;
+    refuse(settings.port == 0, "foreign clients must know where to come; add port = 8080")?;
+    refuse(traffic.duration_ms == 0, "nobody says how many foreign clients come; add duration_ms = 10000")?;
+    refuse(
+        traffic.warmup > 0 || traffic.connections > 0 || traffic.own_network,
+        "warmup, connections and own_network need clients of our own; leave them out of an attached load",
+    )
 }
 
 /// Refuses what no kernel can do, with the kernel's own reason.

@@ -12,7 +12,7 @@ pub use super::pressure::{Affinity, Cpu, Policy, Pressure, Quota, Scheduling};
 use super::script::Script;
 use super::special::is_default;
 pub use super::special::{RingOwner, RingSetup, SignalOwner, WaitCall};
-pub use super::traffic::{Arrivals, Traffic};
+pub use super::traffic::{Arrivals, Protocol, Traffic};
 
 /// How workers get at the object.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

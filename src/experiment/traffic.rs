@@ -15,6 +15,17 @@ pub enum Arrivals {
     Poisson,
 }
 
+/// What clients and workers say to each other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// A worker that answers sends four bytes: which event it was.
+    #[default]
+    Tag,
+    /// The client sends an HTTP/1.0 request, the worker a short answer, and closes.
+    Http,
+}
+
 /// What is left out is 0, and means what the line says of it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -24,6 +35,8 @@ pub struct Traffic {
     pub rate: f64,
     #[serde(skip_serializing_if = "is_default")]
     pub arrivals: Arrivals,
+    #[serde(skip_serializing_if = "is_default")]
+    pub protocol: Protocol,
     /// Of a closed load.
     #[serde(skip_serializing_if = "is_default")]
     pub clients: u64,

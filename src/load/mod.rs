@@ -2,6 +2,7 @@
 
 use crate::experiment::Settings;
 
+mod attached;
 mod burst;
 mod closed;
 mod paced;
@@ -19,6 +20,8 @@ pub enum Pace {
     },
     /// Closed loop: so many clients, each with one event at a time.
     Clients(u64),
+    /// None of our own: whoever comes.
+    Attached,
 }
 
 /// A load.
@@ -40,7 +43,8 @@ pub trait Load: Sync {
 }
 
 /// Every load, in the order of `herd list`.
-pub const LIST: &[&dyn Load] = &[&sequential::Sequential, &burst::Burst, &paced::Paced, &closed::Closed];
+pub const LIST: &[&dyn Load] =
+    &[&sequential::Sequential, &burst::Burst, &paced::Paced, &closed::Closed, &attached::Attached];
 
 /// The load of that name.
 pub fn find(name: &str) -> Option<&'static dyn Load> {

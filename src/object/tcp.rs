@@ -17,7 +17,7 @@ use super::Object;
 use super::stream::{Clients, Connections, Keep, Listener};
 use crate::cell::contract::{Call, Door, During, Injector, Opened, SetupError, Source};
 use crate::experiment::Settings;
-use crate::experiment::settings::{OpenedBy, Sharing, Steering};
+use crate::experiment::settings::{OpenedBy, Protocol, Sharing, Steering};
 use crate::sys::shared::SharedRows;
 use crate::sys::steering::Program;
 
@@ -123,14 +123,10 @@ impl Object for Tcp {
             None if settings.traffic.connections > 0 => Keep::All,
             None => Keep::None,
         };
-        let door = Arc::new(TcpDoor { plan, own, keep, address: addresses[0], listeners, program });
-        Ok(Opened {
-            injector: injector(
-                Clients::new(self.v6, addresses, reserved, settings.traffic.flows).with_idle(opening),
-                settings,
-            ),
-            door,
-        })
+        let (protocol, address) = (settings.traffic.protocol, addresses[0]);
+        let door = Arc::new(TcpDoor { plan, own, keep, protocol, address, listeners, program });
+        let clients = Clients::new(self.v6, addresses, reserved, settings.traffic.flows).with_idle(opening);
+        Ok(Opened { injector: injector(clients.asking(settings.traffic.protocol), settings), door })
     }
 }
 
@@ -194,6 +190,7 @@ struct TcpDoor {
     own: bool,
     /// Which accepted connections stay, and are waited on.
     keep: Keep,
+    protocol: Protocol,
     address: SocketAddr,
     listeners: Vec<Arc<OwnedFd>>,
     program: Option<Program>,
@@ -215,6 +212,7 @@ impl Door for TcpDoor {
                 vec![Arc::new(OwnedFd::from(socket))]
             }
         };
-        Ok(mine.into_iter().map(|fd| Box::new(Listener::new(fd, self.keep.clone())) as Box<dyn Source>).collect())
+        let listener = |fd| Listener::new(fd, self.keep.clone()).speaking(self.protocol);
+        Ok(mine.into_iter().map(|fd| Box::new(listener(fd)) as Box<dyn Source>).collect())
     }
 }

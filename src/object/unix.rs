@@ -149,7 +149,7 @@ impl Injector for Clients {
         // A full queue is EAGAIN at once, since there is no handshake.
         let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None).during(Call::Socket)?;
         socket.connect(address).during(Call::Connect)?;
-        Ok(Some(Begun { end: OwnedFd::from(socket), tag: 0 }))
+        Ok(Some(Begun { end: OwnedFd::from(socket), tag: 0, unsent: None }))
     }
 
     fn under_way(&mut self, _missing: u64) -> io::Result<bool> {

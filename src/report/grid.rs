@@ -68,7 +68,7 @@ pub fn value(cell: &CellResult, metric: &str) -> String {
     }
 }
 
-fn rounded(number: f64) -> String {
+pub(super) fn rounded(number: f64) -> String {
     if number.abs() >= 1000.0 {
         format!("{number:.0}")
     } else if number == number.trunc() {
@@ -85,13 +85,16 @@ fn name(cell: &CellResult) -> String {
     }
 }
 
-fn heading(axes: &[(String, String)]) -> String {
+pub(super) fn heading(axes: &[(String, String)]) -> String {
     let parts: Vec<String> = axes.iter().map(|(key, value)| format!("{key} = {value}")).collect();
     parts.join(", ")
 }
 
 /// Groups cells by a key, in order of first appearance.
-fn groups<'a, K: PartialEq>(cells: &[&'a CellResult], key: impl Fn(&CellResult) -> K) -> Vec<(K, Vec<&'a CellResult>)> {
+pub(super) fn groups<'a, K: PartialEq>(
+    cells: &[&'a CellResult],
+    key: impl Fn(&CellResult) -> K,
+) -> Vec<(K, Vec<&'a CellResult>)> {
     let mut found: Vec<(K, Vec<&CellResult>)> = Vec::new();
     for cell in cells {
         let this = key(cell);

@@ -17,11 +17,12 @@ mod kernels;
 mod ktap;
 mod markdown;
 pub mod matrix;
+pub mod page;
 mod perfetto;
 mod table;
 mod timeline;
 
-pub use table::wrapped;
+pub use table::{verdict, wrapped};
 
 /// How a report may look.
 #[derive(Clone, Copy, Debug)]

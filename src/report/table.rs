@@ -90,7 +90,7 @@ fn other_steps(cell: &CellResult, out: &mut dyn Write) -> io::Result<()> {
 }
 
 /// The line that says what the numbers are and where they were taken.
-fn subject(results: &Results, experiment: &ExperimentFacts) -> String {
+pub(super) fn subject(results: &Results, experiment: &ExperimentFacts) -> String {
     let environment = &results.environment;
     let cells: Vec<&CellResult> = results.cells.iter().filter(|c| c.experiment == experiment.name).collect();
     let (scripts, cells): (Vec<_>, Vec<_>) = cells.into_iter().partition(|c| !c.settings.script.is_empty());
@@ -146,7 +146,7 @@ fn details(cell: &CellResult, out: &mut dyn Write) -> io::Result<()> {
 }
 
 /// Each warning once, however many cells had it.
-fn warnings<'a>(cells: impl Iterator<Item = &'a CellResult>) -> Vec<String> {
+pub(super) fn warnings<'a>(cells: impl Iterator<Item = &'a CellResult>) -> Vec<String> {
     let mut found: Vec<String> =
         cells.filter_map(|c| c.observation.as_ref()).flat_map(|o| o.warnings.clone()).collect();
     found.sort();

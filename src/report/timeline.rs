@@ -10,7 +10,7 @@ use crate::results::{CellResult, Results};
 pub struct Timeline;
 
 /// Workers that slept on are not drawn when there are more lanes than this.
-const LANES: usize = 24;
+pub(super) const LANES: usize = 24;
 /// Columns beside the lane itself: name in front, outcome behind.
 const MARGIN: usize = 19;
 
@@ -90,7 +90,7 @@ fn draw(cell: &CellResult, event: &Event, width: usize, out: &mut dyn Write) -> 
 }
 
 /// When the last worker moved, and a little more: the barrier may notice much later.
-fn last_move(event: &Event) -> u64 {
+pub(super) fn last_move(event: &Event) -> u64 {
     let times = |lane: &Lane| {
         [lane.woken_ns, lane.running_ns, lane.returned_ns, lane.claimed_ns, lane.asleep_ns].into_iter().flatten()
     };
@@ -99,7 +99,7 @@ fn last_move(event: &Event) -> u64 {
 }
 
 /// Microseconds with one digit.
-fn us(ns: u64) -> String {
+pub(super) fn us(ns: u64) -> String {
     format!("{:.1}", ns as f64 / 1000.0)
 }
 

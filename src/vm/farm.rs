@@ -1,5 +1,6 @@
 //! All guests of one call: starts them as places become free, hears them by turns,
-//! and tries once more without KVM where that does not come up.
+//! and tries once more without KVM where that does not come up, or where an emulated
+//! kernel crashed on its way to PID 1. A guest that has spoken is never run again.
 
 use std::fs::File;
 
@@ -22,6 +23,7 @@ impl Farm<'_> {
     pub fn run(&self, mut look: impl FnMut(&[(usize, Guest)]) -> bool) -> Vec<Outcome> {
         let mut outcomes: Vec<Option<Outcome>> = self.kernels.iter().map(|_| None).collect();
         let mut running: Vec<(usize, Guest)> = Vec::new();
+        let mut crashed: Vec<Option<String>> = vec![None; self.kernels.len()];
         let mut next = 0;
         let mut go_on = true;
         while (go_on && next < self.kernels.len()) || !running.is_empty() {
@@ -39,7 +41,10 @@ impl Farm<'_> {
                 let ended = if go_on { guest.hear(self.options.limit) } else { Some(Err("interrupted".into())) };
                 let slow = ended.is_none() && self.options.accel == Accel::Auto && guest.crawls();
                 let kernel = *kernel;
-                if slow {
+                let failed = go_on && matches!(ended, Some(Err(_)));
+                let crash = if failed && crashed[kernel].is_none() { guest.crash_before_init() } else { None };
+                if slow || crash.is_some() {
+                    crashed[kernel] = crash.or(crashed[kernel].take());
                     match Guest::emulate(&self.kernels[kernel], self.initrd, self.options) {
                         Ok(again) => running[at].1 = again,
                         Err(why) => {
@@ -49,7 +54,9 @@ impl Farm<'_> {
                     }
                 } else if let Some(result) = ended {
                     let (_, guest) = running.swap_remove(at);
-                    outcomes[kernel] = Some(guest.finish(result));
+                    let mut outcome = guest.finish(result);
+                    outcome.crashed_first = crashed[kernel].take();
+                    outcomes[kernel] = Some(outcome);
                 }
             }
         }

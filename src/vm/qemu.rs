@@ -66,6 +66,8 @@ pub struct Outcome {
     pub heard: Listener,
     /// Why it did not come to its end.
     pub failed: Option<String>,
+    /// What the kernel said when it crashed before PID 1, if it was then booted again.
+    pub crashed_first: Option<String>,
     /// What its kernel complained about, and during which cell.
     pub troubles: Vec<(Option<String>, Trouble)>,
     /// As QEMU spells it: `kvm`, or `tcg` with how many threads; else user-mode-linux.
@@ -81,6 +83,7 @@ impl Outcome {
         Outcome {
             heard: Listener::default(),
             failed: Some(why),
+            crashed_first: None,
             troubles: Vec::new(),
             accel: "none",
             booted: None,
@@ -161,6 +164,18 @@ impl Guest {
     /// Whether it has KVM and takes far too long to PID 1.
     pub(super) fn crawls(&self) -> bool {
         self.accel == KVM && self.booted.is_none() && self.started.elapsed() > KVM_PATIENCE
+    }
+
+    /// The first crash of an emulated kernel that said nothing else, where another
+    /// boot may go better: code is patched while it runs, and the emulator has lost
+    /// such a race (6.12.107, a NULL dereference). Never once PID 1 has spoken, nor
+    /// for a reason that will be there again.
+    pub(super) fn crash_before_init(&self) -> Option<String> {
+        let spoke = self.last_word != self.started;
+        if self.accel != TCG || spoke || !self.too_small().is_empty() || self.console.explanation().is_some() {
+            return None;
+        }
+        self.troubles.iter().find(|(_, trouble)| trouble.crash).map(|(_, trouble)| trouble.line.clone())
     }
 
     /// Where it may say something.
@@ -302,6 +317,7 @@ impl Guest {
         Outcome {
             heard: std::mem::take(&mut self.heard),
             failed,
+            crashed_first: None,
             troubles: std::mem::take(&mut self.troubles),
             accel: self.accel,
             booted: self.booted,

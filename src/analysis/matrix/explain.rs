@@ -13,6 +13,7 @@ use crate::analysis::compare::pairing::Group;
 use crate::analysis::points::one_line;
 use crate::experiment::Expectation;
 use crate::experiment::kernel::{Release, stable_release};
+use crate::results::Verdict;
 
 /// A cell on a kernel.
 type Side<'a, 'b> = (&'b Group<'a>, &'b Column);
@@ -43,6 +44,20 @@ pub fn explain(
         }
     }
     (explained, unexplained)
+}
+
+/// Why a cell is skipped on one of two kernels, and the source of what holds on the
+/// other. A skip without a reason says nothing, nor does one of a single judgement.
+pub fn skipped(skipped: &Group<'_>, ran: &Group<'_>) -> Option<String> {
+    let cell = skipped.all().find(|cell| !cell.reason.is_empty())?;
+    if cell.expectations.iter().any(|judged| judged.verdict != Verdict::Skip) {
+        return None;
+    }
+    let judged = ran.measured().flat_map(|cell| &cell.expectations);
+    let holds = { judged }.find(|judged| judged.verdict == Verdict::Pass && !judged.source.is_empty())?;
+    // Of a range, without the release: that is in the heading of the column.
+    let why = cell.reason.split(", this is ").next().unwrap_or_default();
+    Some(format!("{}: {}", one_line(why), one_line(&holds.source)))
 }
 
 /// A rule whose range begins or ends between two kernels.

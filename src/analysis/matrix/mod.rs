@@ -1,7 +1,7 @@
 //! Many stored results, one table: what is waited with, on which kernel. Pure.
 //!
 //! Rows are waits of experiments, columns kernels (`columns`), entries wakeups per
-//! event. Two entries are one row's if their cells have one id and ask for the
+//! event, or of a script the steps that held. Two entries are one row's if their cells have one id and ask for the
 //! same; events and the time limit say how long to look, not what to look at. An
 //! entry is compared with the nearest one to its left that was measured, by the
 //! rules of `compare`; whether a change was to be expected is found in `explain`.
@@ -27,6 +27,8 @@ pub use columns::{Column, cpus};
 pub enum Value {
     /// Wakeups per event over all rounds.
     Count { median: f64, min: f64, max: f64 },
+    /// Of a script: the steps that held in the worst repetition, of those judged.
+    Steps { held: usize, of: usize },
     /// Why there is no number: an errno, or the verdict.
     Word(String),
 }
@@ -95,6 +97,10 @@ pub struct NoCells {
 
 impl Value {
     fn of(group: &Group<'_>, verdict: Verdict) -> Value {
+        if !group.first().settings.script.is_empty() {
+            let steps = group.measured().filter_map(steps).min();
+            return steps.map_or(Value::Word(verdict.to_string()), |(held, of)| Value::Steps { held, of });
+        }
         if let Some(figures) = Figures::of(group) {
             return Value::Count { median: figures.median(), min: figures.min, max: figures.max };
         }
@@ -104,6 +110,19 @@ impl Value {
         });
         Value::Word(refused.unwrap_or_else(|| verdict.to_string()))
     }
+
+    /// Whether something was found out, and not only why it was not.
+    fn is_figure(&self) -> bool {
+        !matches!(self, Value::Word(_))
+    }
+}
+
+/// The steps that held and those that were judged; none where no step says anything
+/// about this kernel.
+fn steps(cell: &CellResult) -> Option<(usize, usize)> {
+    let steps = || cell.expectations.iter().skip(cell.rules.len()).map(|step| step.verdict);
+    let of = steps().filter(|verdict| *verdict != Verdict::Skip).count();
+    (of > 0).then(|| (steps().filter(|verdict| *verdict == Verdict::Pass).count(), of))
 }
 
 impl std::fmt::Display for Value {
@@ -114,6 +133,7 @@ impl std::fmt::Display for Value {
         };
         match self {
             Value::Word(word) => f.write_str(word),
+            Value::Steps { held, of } => write!(f, "{held} of {of}"),
             Value::Count { median, min, max } if min == max => f.write_str(&short(*median)),
             Value::Count { median, min, max } => write!(f, "{} ({}-{})", short(*median), short(*min), short(*max)),
         }
@@ -284,6 +304,8 @@ fn row(cells: &Cells<'_>, columns: &[Column]) -> Row {
     let figures = cells.groups.iter().flatten().filter_map(Figures::of);
     let ranges: Vec<(f64, f64)> = figures.map(|found| (found.min, found.max)).filter(|(min, max)| min < max).collect();
     let mut left: Option<(&Group<'_>, &Column)> = None;
+    // The same, or one that was skipped, and whether it has a figure.
+    let mut last: Option<(&Group<'_>, bool)> = None;
     let mut entries = Vec::new();
     for (group, column) in cells.groups.iter().zip(columns) {
         let Some(group) = group else {
@@ -305,6 +327,14 @@ fn row(cells: &Cells<'_>, columns: &[Column]) -> Row {
                 entry.explained.extend(explain(&doubtful).0);
             }
             left = Some((group, column));
+        }
+        let figure = entry.value.is_figure();
+        if figure || verdict == Verdict::Skip {
+            if let Some((old, _)) = last.filter(|(_, had)| *had != figure) {
+                let (skipped, ran) = if figure { (old, group) } else { (group, old) };
+                entry.explained.extend(explain::skipped(skipped, ran));
+            }
+            last = Some((group, figure));
         }
         entries.push(Some(entry));
     }
@@ -328,7 +358,7 @@ fn numbered(columns: Vec<Column>, mut sections: Vec<Section>) -> Matrix {
             let name = format!("{}: {}{comma}{axes}", section.experiment, row.wait);
             let mut left = None;
             for (at, entry) in row.entries.iter_mut().enumerate() {
-                let Some(entry) = entry.as_mut().filter(|entry| entry.measured) else { continue };
+                let Some(entry) = entry.as_mut() else { continue };
                 for text in std::mem::take(&mut entry.explained) {
                     let number = notes.iter().position(|known| *known == text).unwrap_or_else(|| {
                         notes.push(text);
@@ -343,7 +373,7 @@ fn numbered(columns: Vec<Column>, mut sections: Vec<Section>) -> Matrix {
                     let (row, to, what) = (name.clone(), columns[at].label.clone(), what.clone());
                     unexplained.push(Unexplained { row, from, to, what });
                 }
-                left = Some(at);
+                left = if entry.measured { Some(at) } else { left };
             }
         }
     }

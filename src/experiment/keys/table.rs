@@ -76,7 +76,7 @@ pub const KEYS: &[Key] = &[
         };
         Ok(())
     }),
-    key!("load", "sequential | burst | paced | closed", "how events arrive", |s, v| {
+    key!("load", "sequential | burst | paced | closed | attached", "how events arrive", |s, v| {
         named(v, "load", &crate::load::names()).map(|x| s.load = x)
     }),
     key!("burst", "1..10000", "events fired back to back before the next barrier", |s, v| {
@@ -231,6 +231,9 @@ pub const KEYS: &[Key] = &[
     }),
     key!("reply", "bool", "answer the client after each claim, when the busy time is over", |s, v| {
         flag(v).map(|x| s.worker.reply = x)
+    }),
+    key!("protocol", "tag | http", "what an answer is: four bytes, or HTTP/1.0 for foreign clients", |s, v| {
+        one_of(v, &["tag", "http"]).map(|x| s.traffic.protocol = x)
     }),
     key!("stall_us", "0..60000000", "busy once for so long, at claim number stall_at", per worker, |s, v| {
         s.worker.stall_us = number(v, 0, 60_000_000)?;

@@ -2,15 +2,18 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use nix::errno::Errno;
+use nix::sys::socket::{MsgFlags, send};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::http::REQUEST;
 use crate::cell::contract::{Begun, Call, During, Injector, SetupError};
+use crate::experiment::settings;
 use crate::sys::shared::SharedRows;
 
 /// A handshake on loopback takes microseconds; a full backlog would take
@@ -31,6 +34,8 @@ pub struct Clients {
     /// first connection.
     flows: Vec<Option<SocketAddr>>,
     _reserved: Option<Socket>,
+    /// What each says first.
+    request: Option<&'static [u8]>,
 }
 
 impl Clients {
@@ -39,13 +44,18 @@ impl Clients {
     pub fn new(v6: bool, addresses: Vec<SocketAddr>, reserved: Option<Socket>, flows: u64) -> Clients {
         let flows = vec![None; flows as usize];
         let (open, idle) = (Vec::new(), Vec::new());
-        Clients { v6, addresses, next: 0, open, idle, opening: None, flows, _reserved: reserved }
+        Clients { v6, addresses, next: 0, open, idle, opening: None, flows, _reserved: reserved, request: None }
     }
 
     /// Connections that [`Injector::attach`] makes say nothing and stay; listeners tell
     /// them by the word.
     pub fn with_idle(self, opening: Option<Arc<SharedRows<1>>>) -> Clients {
         Clients { opening, ..self }
+    }
+
+    /// Clients that speak that.
+    pub fn asking(self, protocol: settings::Protocol) -> Clients {
+        Clients { request: (protocol == settings::Protocol::Http).then_some(REQUEST), ..self }
     }
 
     fn opens_idle(&self, idle: bool) {
@@ -105,6 +115,10 @@ impl Injector for Clients {
     fn fire(&mut self) -> Result<u32, SetupError> {
         self.opens_idle(false);
         let (socket, tag) = self.connect().during(Call::Connect)?;
+        if let Some(request) = self.request {
+            // A fresh socket buffer has room for it.
+            send(socket.as_raw_fd(), request, MsgFlags::MSG_NOSIGNAL).during(Call::Send)?;
+        }
         self.open.push(socket);
         Ok(tag)
     }
@@ -118,7 +132,11 @@ impl Injector for Clients {
             _ => {}
         }
         let tag = port(&socket).during(Call::Socket)?;
-        Ok(Some(Begun { end: OwnedFd::from(socket), tag }))
+        let said = |request| send(socket.as_raw_fd(), request, MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT).is_ok();
+        // On loopback the handshake has ended by now, if the queue had room. What went
+        // wrong else is told when it is sent again.
+        let unsent = self.request.filter(|request| !said(request));
+        Ok(Some(Begun { end: OwnedFd::from(socket), tag, unsent }))
     }
 
     fn under_way(&mut self, missing: u64) -> io::Result<bool> {

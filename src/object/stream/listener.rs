@@ -8,7 +8,9 @@ use std::sync::atomic::Ordering;
 use nix::errno::Errno;
 
 use super::connections::Connection;
+use super::http;
 use crate::cell::contract::{Asleep, Claim, Request, Source};
+use crate::experiment::settings::Protocol;
 use crate::sys;
 use crate::sys::shared::SharedRows;
 
@@ -40,14 +42,25 @@ pub struct Listener {
     /// Connections stay, instead.
     keep: Keep,
     kept: Vec<OwnedFd>,
+    /// What the client asks, where it speaks HTTP.
+    request: Option<http::Request>,
 }
 
 impl Listener {
+    /// `keep` says that connections stay.
     pub fn new(fd: Arc<OwnedFd>, keep: Keep) -> Listener {
-        Listener { fd, last: None, keep, kept: Vec::new() }
+        Listener { fd, last: None, keep, kept: Vec::new(), request: None }
+    }
+
+    /// Its clients speak that.
+    pub fn speaking(self, protocol: Protocol) -> Listener {
+        Listener { request: (protocol == Protocol::Http).then(http::Request::new), ..self }
     }
 
     fn took(&mut self, connection: OwnedFd) {
+        if let Some(request) = &mut self.request {
+            request.clear();
+        }
         if self.keep.now() {
             self.kept.push(connection);
         } else {
@@ -82,12 +95,34 @@ impl Source for Listener {
     }
 
     fn reply(&mut self, claim: Claim) -> Result<(), Errno> {
-        // One that stays is answered message by message.
-        self.last.as_ref().map_or(Ok(()), |connection| answer(connection.as_fd(), claim))
+        match (&self.last, &mut self.request) {
+            (Some(connection), Some(request)) => {
+                let answered = request.answer(connection.as_fd());
+                if answered != Err(Errno::EAGAIN) {
+                    // Whose request is answered, or was none, waits for the end.
+                    self.last = None;
+                }
+                answered
+            }
+            (Some(connection), None) => answer(connection.as_fd(), claim),
+            // One that stays is answered message by message.
+            (None, _) => Ok(()),
+        }
+    }
+
+    fn unasked(&self) -> Option<BorrowedFd<'_>> {
+        self.request.as_ref().and(self.last.as_ref()).map(OwnedFd::as_fd)
+    }
+
+    fn hang_up(&mut self) {
+        self.last = None;
     }
 
     fn detach(&mut self) -> Option<Box<dyn Source + Send>> {
-        self.last.take().map(|fd| Box::new(Connection::new(fd)) as Box<dyn Source + Send>)
+        let last = Some(self.last.take()?);
+        let request = self.request.as_ref().map(|_| http::Request::new());
+        // One with a connection and nobody to accept more, so that it answers alike.
+        Some(Box::new(Listener { fd: self.fd.clone(), last, keep: Keep::None, kept: Vec::new(), request }))
     }
 
     fn connection(&mut self) -> Option<Box<dyn Source + Send>> {

@@ -3,6 +3,7 @@
 
 mod clients;
 mod connections;
+mod http;
 mod listener;
 
 pub(super) use clients::Clients;

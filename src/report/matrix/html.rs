@@ -85,7 +85,7 @@ fn cell(entry: Option<&Entry>, out: &mut dyn Write) -> io::Result<()> {
 
 /// Text that is no markup, also inside an attribute. Control characters are no
 /// characters of HTML.
-fn escaped(text: &str) -> String {
+pub(in crate::report) fn escaped(text: &str) -> String {
     let mut found = String::new();
     for c in text.chars() {
         match c {

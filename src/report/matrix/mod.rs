@@ -8,7 +8,7 @@ use crate::analysis::matrix::{Column, Entry, Matrix, Row, Section, Value, cpus};
 use crate::exit::Exit;
 use crate::results::Verdict;
 
-mod html;
+pub(super) mod html;
 mod table;
 
 /// A way to show it.
@@ -43,8 +43,8 @@ pub fn find(name: &str) -> Option<&'static Format> {
 }
 
 /// What the numbers are.
-const SUBJECT: &str = "Wakeups per event: the median, and (min-max) where events differ. A change against \
-                       the kernel to the left has the number of what explains it, or a ? where nothing does.";
+pub(super) const SUBJECT: &str = "Wakeups per event: the median, and (min-max) where events differ; of a script the \
+                       steps that held. A change against the kernel to the left has the number of what explains it, or a ? where nothing does.";
 
 /// So many files of a kernel are named.
 const FILES: usize = 4;
@@ -101,7 +101,7 @@ fn csv(matrix: &Matrix, _: usize, out: &mut dyn Write) -> io::Result<()> {
 
 fn fields(entry: &Entry, matrix: &Matrix) -> [String; 5] {
     let [figure, min, max] = match &entry.value {
-        Value::Word(word) => [word.clone(), String::new(), String::new()],
+        word @ (Value::Word(_) | Value::Steps { .. }) => [word.to_string(), String::new(), String::new()],
         Value::Count { median, min, max } => [median, min, max].map(f64::to_string),
     };
     let mut changes: Vec<String> =
@@ -110,7 +110,7 @@ fn fields(entry: &Entry, matrix: &Matrix) -> [String; 5] {
     [figure, min, max, entry.verdict.to_string().to_lowercase(), changes.join("; ")]
 }
 
-fn heading(section: &Section) -> String {
+pub(super) fn heading(section: &Section) -> String {
     match section.title.as_str() {
         "" => section.experiment.clone(),
         title => format!("{}: {title}", section.experiment),
@@ -118,7 +118,7 @@ fn heading(section: &Section) -> String {
 }
 
 /// The wait with the axes that make a difference.
-fn name(row: &Row) -> String {
+pub(super) fn name(row: &Row) -> String {
     match row.axes_text().as_str() {
         "" => row.wait.clone(),
         axes => format!("{}, {axes}", row.wait),
@@ -130,14 +130,14 @@ fn text(entry: &Option<Entry>) -> String {
 }
 
 /// The axes that made no difference, in one sentence.
-fn folded(section: &Section) -> Option<String> {
+pub(super) fn folded(section: &Section) -> Option<String> {
     let alike = |(key, values): &(String, Vec<String>)| format!("{key} = {}", values.join(", "));
     let alike: Vec<String> = section.folded.iter().map(alike).collect();
     (!alike.is_empty()).then(|| format!("Alike where a row does not name it: {}.", alike.join("; ")))
 }
 
 /// All that belongs below the table, under headings.
-fn remarks(matrix: &Matrix) -> Vec<(&'static str, Vec<String>)> {
+pub(super) fn remarks(matrix: &Matrix) -> Vec<(&'static str, Vec<String>)> {
     let notes = (1..).zip(&matrix.notes).map(|(number, text)| format!("[{number}] {text}"));
     let unexplained = matrix.unexplained.iter().map(|u| format!("{}, {} -> {}: {}", u.row, u.from, u.to, u.what));
     let all = [
@@ -162,7 +162,7 @@ fn kernel(column: &Column) -> String {
 }
 
 /// The last line.
-fn verdict(matrix: &Matrix) -> String {
+pub(super) fn verdict(matrix: &Matrix) -> String {
     let word = match matrix.exit() {
         Exit::Pass => "PASS",
         Exit::Fail => "FAIL",

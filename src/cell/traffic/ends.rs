@@ -1,0 +1,130 @@
+//! How clients come to their end: answered, cut off, refused, or out of patience.
+
+use std::os::fd::AsRawFd;
+
+use nix::errno::Errno;
+use nix::sys::epoll::EpollEvent;
+use nix::sys::socket::{MsgFlags, recv, send};
+
+use super::{Client, HEARS, Traffic};
+use crate::cell::tally::Tally;
+use crate::cell::worker::now_ns;
+
+impl Traffic {
+    /// Something came to a client: its answer, or its end.
+    pub(super) fn heard(&mut self, place: usize, now: u64, tally: &mut Tally) {
+        let Some(client) = &mut self.clients[place] else {
+            return;
+        };
+        let mut answer = [0; 512];
+        let end = client.end.as_raw_fd();
+        let heard = match client.unsent.map(|request| speak(end, request)) {
+            None => recv(end, &mut answer, MsgFlags::MSG_DONTWAIT),
+            Some(Err(errno)) => Err(errno),
+            Some(Ok(())) => {
+                client.unsent = None;
+                match self.instance.modify(&client.end, &mut EpollEvent::new(HEARS, place as u64)) {
+                    Ok(()) => return,
+                    Err(errno) => Err(errno),
+                }
+            }
+        };
+        if heard == Err(Errno::EAGAIN) {
+            return;
+        }
+        let client = self.clients[place].take().expect("looked at above");
+        self.free.push(place);
+        self.starved = false;
+        match heard {
+            Ok(1..) => self.served(client.intended, now),
+            // Where nobody answers, a worker that closes its end has had it.
+            Ok(_) if !self.replies => {
+                self.forget(client.tag, place);
+                return self.served(client.intended, now);
+            }
+            Err(Errno::ECONNREFUSED) => self.seen.refused += 1,
+            Ok(_) | Err(Errno::ECONNRESET | Errno::EPIPE) => self.seen.reset += 1,
+            Err(_) => self.seen.failed += 1,
+        }
+        if !matches!(heard, Ok(1..)) {
+            self.abandon(&client, place, tally);
+        }
+    }
+
+    /// Answers on a connection that stays; each is the number of its message.
+    pub(super) fn answers(&mut self, end: i32, now: u64) {
+        let mut buffer = [0; 1024];
+        let Ok(length) = recv(end, &mut buffer, MsgFlags::MSG_DONTWAIT) else {
+            return;
+        };
+        // Four bytes that were sent at once come at once on loopback.
+        for answer in buffer[..length].chunks_exact(4) {
+            let number = u32::from_ne_bytes(answer.try_into().expect("chunks of four"));
+            if let Some(intended) = self.messages.remove(&number) {
+                self.served(intended, now);
+            }
+        }
+    }
+
+    /// Ends the clients whose patience is over.
+    pub(super) fn give_up(&mut self, now: u64, tally: &mut Tally) {
+        // Those that have ended are let go at once: their number must not grow with
+        // the length of the run.
+        while let Some((_, place, serial)) =
+            self.deadlines.front().copied().filter(|due| due.0 <= now || !self.waits(due.1, due.2))
+        {
+            self.deadlines.pop_front();
+            match place {
+                None => {
+                    if self.messages.remove(&(serial as u32)).is_some() {
+                        self.seen.timed_out += 1;
+                    }
+                }
+                Some(place) => {
+                    if let Some(client) = self.clients[place].take_if(|client| client.serial == serial) {
+                        self.free.push(place);
+                        self.starved = false;
+                        self.seen.timed_out += 1;
+                        self.abandon(&client, place, tally);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether that client or message has not come to its end.
+    fn waits(&self, place: Option<usize>, serial: u64) -> bool {
+        match place {
+            None => self.messages.contains_key(&(serial as u32)),
+            Some(place) => self.clients[place].as_ref().is_some_and(|client| client.serial == serial),
+        }
+    }
+
+    /// Makes no more events, and gives those that are open so long to end.
+    pub fn cut_short(&mut self, grace_ns: u64) {
+        self.pacer.stop();
+        let last = now_ns() + grace_ns;
+        self.deadlines.iter_mut().for_each(|due| due.0 = due.0.min(last));
+    }
+
+    /// A client that was not served; a claim of it is no longer waited for, and its
+    /// port may soon be another's.
+    fn abandon(&mut self, client: &Client, place: usize, tally: &mut Tally) {
+        self.forget(client.tag, place);
+        if client.tag != 0 {
+            tally.open.close(client.tag);
+        }
+    }
+
+    /// A claim with that tag is not this client's any more.
+    fn forget(&mut self, tag: u32, place: usize) {
+        if let Some(places) = self.places.get_mut(&tag) {
+            places.retain(|other| *other != place);
+        }
+    }
+}
+
+/// Sends all of it, which a fresh socket buffer has room for.
+fn speak(end: i32, request: &[u8]) -> nix::Result<()> {
+    send(end, request, MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT).map(drop)
+}

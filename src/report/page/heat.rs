@@ -1,0 +1,88 @@
+//! The kernels side by side: a table whose fields are shaded by their number. A
+//! table and no SVG, because each field has its value, and a reader can walk it.
+
+use std::collections::HashSet;
+
+use super::super::matrix::html::escaped;
+use super::super::matrix::{SUBJECT, folded, heading, name, remarks, verdict};
+use crate::analysis::matrix::{Entry, Matrix, Section, Value};
+
+/// Shades from one wakeup to many.
+const SHADES: f64 = 5.0;
+
+pub fn map(matrix: &Matrix) -> String {
+    let counts = |entry: &Entry| match entry.value {
+        Value::Count { median, .. } => Some(median),
+        Value::Word(_) => None,
+    };
+    let most = matrix.entries().filter_map(counts).fold(2.0, f64::max);
+    let mut text = format!("<p>{} The darker a field, the more wakeups.</p>\n", escaped(SUBJECT));
+    for section in &matrix.sections {
+        text.push_str(&table(matrix, section, most));
+        folded(section).iter().for_each(|folded| text.push_str(&format!("<p>{}</p>\n", escaped(folded))));
+    }
+    let mut known = HashSet::new();
+    for (heading, texts) in remarks(matrix) {
+        text.push_str(&format!("<h3>{}</h3>\n<ul>\n", escaped(heading)));
+        for line in texts {
+            // A note is where its number links to.
+            let number =
+                line.strip_prefix('[').and_then(|rest| rest.split_once(']')).map(|(number, _)| number.to_owned());
+            match number.filter(|number| number.parse::<usize>().is_ok() && known.insert(number.clone())) {
+                Some(number) => text.push_str(&format!("<li id=\"note{number}\">{}</li>\n", escaped(&line))),
+                None => text.push_str(&format!("<li>{}</li>\n", escaped(&line))),
+            }
+        }
+        text.push_str("</ul>\n");
+    }
+    format!("{text}<p><strong>{}</strong></p>\n", escaped(&verdict(matrix)))
+}
+
+fn table(matrix: &Matrix, section: &Section, most: f64) -> String {
+    let caption = escaped(&heading(section));
+    let mut text = format!(
+        "<div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-label=\"{caption}\">\n<table class=\"heat\">\
+         <caption>{caption}</caption>\n<thead><tr><th scope=\"col\">wait</th>"
+    );
+    for column in &matrix.columns {
+        text.push_str(&format!("<th scope=\"col\">{}</th>", escaped(&column.label)));
+    }
+    text.push_str("</tr></thead>\n<tbody>\n");
+    for row in &section.rows {
+        text.push_str(&format!("<tr><th scope=\"row\">{}</th>", escaped(&name(row))));
+        row.entries.iter().for_each(|entry| text.push_str(&field(entry.as_ref(), most)));
+        text.push_str("</tr>\n");
+    }
+    text + "</tbody></table>\n</div>\n"
+}
+
+fn field(entry: Option<&Entry>, most: f64) -> String {
+    let Some(entry) = entry else { return "<td>-</td>".into() };
+    let class = match entry.value {
+        Value::Count { median, .. } => format!(" class=\"h{}\"", shade(median, most)),
+        Value::Word(_) => String::new(),
+    };
+    let mut text = format!("<td{class}>{}", escaped(&entry.plain()));
+    for number in &entry.notes {
+        text.push_str(&format!(" <a href=\"#note{number}\">[{number}]</a>"));
+    }
+    if !entry.unexplained.is_empty() {
+        text.push_str(" <strong>?</strong>");
+    }
+    text + "</td>"
+}
+
+/// 0 for one wakeup or less, by doublings up to `most`.
+fn shade(median: f64, most: f64) -> u32 {
+    ((median.max(1.0).ln() / most.ln()) * SHADES).round().clamp(0.0, SHADES) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shade;
+
+    #[test]
+    fn shades_go_by_doublings() {
+        assert_eq!([0.0, 1.0, 2.0, 4.0, 16.0, 32.0].map(|n| shade(n, 32.0)), [0, 0, 1, 2, 4, 5]);
+    }
+}

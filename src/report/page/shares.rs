@@ -1,0 +1,112 @@
+//! Who was woken and who got the work: bars by worker, and the order of the winners.
+
+use super::super::matrix::html::escaped;
+use super::chosen::{Chosen, Plot, seen};
+use super::markup::{details, key, table};
+use super::svg::{Drawing, Scale, WIDTH};
+use crate::results::CellResult;
+
+/// More workers than that are not drawn one by one.
+const WORKERS: usize = 64;
+/// Up to so many, each has its number and its count beside the bar.
+const NAMED: usize = 12;
+/// What a digit of a count takes, and a lane of the strip.
+const DIGIT: f64 = 8.0;
+const STRIP: f64 = 9.0;
+/// So many winners of the order are drawn.
+const ORDER: usize = 64;
+const LEFT: f64 = 30.0;
+const BARS: f64 = 70.0;
+
+pub fn plot(chosen: &Chosen<'_>) -> Plot {
+    let claimed = |cell: &&&CellResult| cell.workers.len() > 1 && cell.workers.iter().any(|w| w.claims > 0);
+    let some: Vec<&CellResult> = chosen.cells.iter().filter(claimed).copied().collect();
+    let rows: Vec<&CellResult> = some.iter().filter(|cell| cell.workers.len() <= WORKERS).copied().collect();
+    match (rows.is_empty(), some.is_empty()) {
+        (true, true) => return Err("the shares of the workers: in no cell did one of several workers take work".into()),
+        (true, false) => {
+            return Err(format!("the shares of the workers: more than {WORKERS} of them; the JSON has each"));
+        }
+        _ => {}
+    }
+    let card = |cell: &&CellResult| {
+        let (name, winners) = (escaped(&cell.row), escaped(&cell.winners));
+        format!(
+            "<figure class=\"card\">\n<figcaption><b>{name}</b>, work to: {winners}</figcaption>\n{}</figure>\n",
+            drawn(cell)
+        )
+    };
+    let cards: String = rows.iter().map(card).collect();
+    let keys = key(&[
+        ("woken", "wakeups of a worker"),
+        ("needed", "events it got, with their number"),
+        ("fill c1", "in the strip: who got which event, one column for each, first at the left"),
+    ]);
+    let caption = format!("<p>Balance, and the order of the winners.{}</p>\n", escaped(&chosen.which()));
+    Ok(format!(
+        "{caption}<div class=\"cards\">\n{cards}</div>\n{keys}{}",
+        details("The figures of these plots", &figures(&rows))
+    ))
+}
+
+fn drawn(cell: &CellResult) -> String {
+    let workers = cell.workers.len();
+    let lane = if workers <= NAMED { STRIP } else { NAMED as f64 * STRIP / workers as f64 };
+    let (strip, step) = (BARS + 40.0, (WIDTH - LEFT) / workers as f64);
+    let most = cell.workers.iter().map(|w| w.wakeups.max(w.claims)).max().unwrap_or(1) as f64;
+    let y = Scale::new((0.0, most), (BARS + 14.0, 14.0), false);
+    let title = format!("{}: wakeups and events of each worker, then the order; the figures follow", cell.row);
+    let mut drawing = Drawing::new(strip + lane * workers as f64 + 4.0, title);
+    for (at, worker) in cell.workers.iter().enumerate() {
+        let x = LEFT + step * at as f64;
+        let (woken, got) = (y.at(worker.wakeups as f64), y.at(worker.claims as f64));
+        drawing.rect((x + step * 0.08, woken), (step * 0.84, BARS + 14.0 - woken), "woken");
+        drawing.rect((x + step * 0.22, got), (step * 0.56, BARS + 14.0 - got), "needed");
+        if workers <= NAMED {
+            let count = worker.claims.to_string();
+            // Above both bars, so that it is never drawn upon one; not where it would
+            // run into the next.
+            if count.len() as f64 * DIGIT < step {
+                drawing.text(x + step / 2.0, got.min(woken) - 3.0, "middle", &count);
+            }
+            drawing.text(x + step / 2.0, BARS + 29.0, "middle", &format!("w{at}"));
+        }
+    }
+    drawing.line(&[(LEFT, BARS + 14.0), (WIDTH, BARS + 14.0)], "axis");
+    let winners = &seen(cell).winners;
+    let shown = winners.len().min(ORDER);
+    let column = (WIDTH - LEFT) / ORDER as f64;
+    for (event, worker) in winners.iter().take(shown).enumerate() {
+        let place = (LEFT + column * event as f64, strip + lane * f64::from(*worker));
+        drawing.rect(place, (column - 0.8, lane - 1.0), "fill c1");
+    }
+    drawing.text(LEFT - 5.0, strip + 9.0, "end", "w0");
+    let last = format!("w{}", workers - 1);
+    drawing.text(LEFT - 5.0, strip + lane * workers as f64, "end", &last);
+    drawing.line(&[(LEFT, strip - 1.0), (LEFT, strip + lane * workers as f64)], "axis");
+    drawing.finish()
+}
+
+fn figures(rows: &[&CellResult]) -> String {
+    let most = rows.iter().map(|cell| cell.workers.len()).max().unwrap_or(0);
+    let header: Vec<String> =
+        ["wait".to_owned(), "of each".to_owned()].into_iter().chain((0..most).map(|w| format!("w{w}"))).collect();
+    let line = |cell: &CellResult, what: &str, counts: Vec<u64>| {
+        let counts = (0..most).map(|at| counts.get(at).map_or("-".into(), u64::to_string));
+        [cell.row.clone(), what.to_owned()].into_iter().chain(counts).collect::<Vec<String>>()
+    };
+    let lines: Vec<Vec<String>> = rows
+        .iter()
+        .flat_map(|cell| {
+            let (wakeups, claims) = cell.workers.iter().map(|w| (w.wakeups, w.claims)).unzip();
+            [line(cell, "wakeups", wakeups), line(cell, "events", claims)]
+        })
+        .collect();
+    let order = |cell: &&CellResult| {
+        let winners: Vec<String> = seen(cell).winners.iter().take(ORDER).map(u32::to_string).collect();
+        vec![cell.row.clone(), winners.join(" ")]
+    };
+    let orders: Vec<Vec<String>> = rows.iter().map(order).collect();
+    let names = ["wait".to_owned(), format!("workers in the order of the first {ORDER} events")];
+    table("Wakeups and events of each worker", &header, &lines) + &table("The order of the winners", &names, &orders)
+}
