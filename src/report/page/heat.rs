@@ -13,7 +13,7 @@ const SHADES: f64 = 5.0;
 pub fn map(matrix: &Matrix) -> String {
     let counts = |entry: &Entry| match entry.value {
         Value::Count { median, .. } => Some(median),
-        Value::Word(_) => None,
+        Value::Steps { .. } | Value::Word(_) => None,
     };
     let most = matrix.entries().filter_map(counts).fold(2.0, f64::max);
     let mut text = format!("<p>{} The darker a field, the more wakeups.</p>\n", escaped(SUBJECT));
@@ -60,7 +60,7 @@ fn field(entry: Option<&Entry>, most: f64) -> String {
     let Some(entry) = entry else { return "<td>-</td>".into() };
     let class = match entry.value {
         Value::Count { median, .. } => format!(" class=\"h{}\"", shade(median, most)),
-        Value::Word(_) => String::new(),
+        Value::Steps { .. } | Value::Word(_) => String::new(),
     };
     let mut text = format!("<td{class}>{}", escaped(&entry.plain()));
     for number in &entry.notes {
