@@ -49,6 +49,9 @@ pub struct WorkerFacts {
     pub errors: BTreeMap<String, u64>,
     /// Sleeps the lab itself asked for (`busy = "sleep"`).
     pub own_sleeps: u64,
+    /// By /proc: sleeps of either kind, and those that something prevented.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub voluntary_switches: u64,
     pub involuntary_switches: u64,
     pub cpu_ns: u64,
     /// Inode numbers of the objects this worker watches.
@@ -154,6 +157,25 @@ pub struct Traffic {
     pub drops: BTreeMap<String, u64>,
 }
 
+/// What the processes of the workers came to under a timed load, with the children and
+/// threads that served single clients.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ServerFacts {
+    /// CPU time of everybody.
+    pub cpu_ns: u64,
+    /// Page faults of everybody, minor and major.
+    pub faults: u64,
+    /// Children or threads made for single clients, and their context switches.
+    pub helpers: u64,
+    pub helper_voluntary: u64,
+    pub helper_involuntary: u64,
+    /// At the end: threads of all processes, zombies left out, and their memory (PSS
+    /// without shared memory, in KiB; 0 where the kernel does not say).
+    pub tasks: u64,
+    pub memory_kib: u64,
+}
+
 /// What the group of the workers went through, whose CPU time is limited (cpu.stat).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Throttling {
@@ -233,6 +255,9 @@ pub struct Observation {
     /// Of a timed load.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traffic: Option<Traffic>,
+    /// Of a timed load.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<ServerFacts>,
     /// 99th percentile of the claim latency in the middle third of the events and in the
     /// last one: far apart, the machine had not settled. Zero without samples.
     #[serde(default)]
@@ -277,6 +302,7 @@ impl Observation {
             return_latency: Latency::default(),
             throttling: None,
             traffic: None,
+            server: None,
             late_p99: [0; 2],
             elapsed_ns: 0,
             quiet_ns: 0,

@@ -145,3 +145,32 @@ fn the_group_of_a_quota_goes_with_its_last_task() {
         assert!(!group.exists(), "{killed} killed, and {} is left", group.display());
     }
 }
+
+#[test]
+fn children_that_serve_clients_go_with_their_worker() {
+    let text = "title = \"t\"\n[defaults]\nkind = \"fork-per-client\"\nworkers = 1\nidle_connections = 20\nrate = 0.1\n\
+                reply = true\nevents = 1000000\n[[wait]]\nname = \"w\"\n";
+    for killed in ["nobody", "front end", "coordinator", "worker"] {
+        let (mark, folder) = (Mark::new(), Folder::new());
+        let file = folder.file("run.toml", text);
+        let herd = spawn(mark.on(&mut herd(["run", &file, "-f", "json"])));
+        let tree = mark.with_workers(21);
+        let coordinator = tree.coordinator.as_ref().unwrap();
+        match killed {
+            "nobody" => {
+                kill(herd.pid(), Signal::SIGINT).unwrap();
+                finish(herd).exits(130);
+            }
+            "front end" => herd.kill(),
+            "coordinator" => {
+                coordinator.signal(Signal::SIGKILL);
+                finish(herd);
+            }
+            _ => {
+                tree.workers.iter().find(|p| p.parent == coordinator.pid).unwrap().signal(Signal::SIGKILL);
+                finish(herd).exits(3);
+            }
+        }
+        mark.ends_within(SOON, &tree);
+    }
+}

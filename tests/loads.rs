@@ -49,6 +49,12 @@ const ANSWERING: &[(&str, &str)] = &[
     ("own", "kind = \"epoll\"\nsharing = \"own\""),
     ("unix", "kind = \"epoll\"\nobject = \"unix\""),
     ("lock", "kind = \"accept-lock\""),
+    ("descriptor passing", "kind = \"acceptor\""),
+    ("queue", "kind = \"queue\"\nplacement = \"threads\""),
+    ("fork", "kind = \"fork-per-client\"\nworkers = 1"),
+    ("two that fork", "kind = \"fork-per-client\"\nworkers = 2"),
+    ("thread", "kind = \"thread-per-client\"\nworkers = 1"),
+    ("thread, unix", "kind = \"thread-per-client\"\nobject = \"unix\""),
     ("ring", "kind = \"uring\""),
     ("ring, all", "kind = \"uring-multishot\""),
 ];
@@ -68,6 +74,10 @@ fn every_client_that_speaks_http_is_answered() {
         ("drain", "kind = \"epoll\"\naccept = \"drain\"\nclients = 7"),
         ("exclusive", "kind = \"epoll\"\nexclusive = true\nclients = 7"),
         ("ring", "kind = \"uring\"\nclients = 7"),
+        ("acceptor", "kind = \"acceptor\"\nclients = 7"),
+        ("queue", "kind = \"queue\"\nplacement = \"threads\"\nclients = 7"),
+        ("fork", "kind = \"fork-per-client\"\nclients = 7"),
+        ("thread", "kind = \"thread-per-client\"\nclients = 7"),
         ("paced", "kind = \"epoll\"\nrate = 2000"),
         ("sequential", "kind = \"epoll\"\nexclusive = true"),
     ];
@@ -163,6 +173,57 @@ fn served_some(herd: u32) {
         std::thread::yield_now();
     }
     panic!("no worker served anybody");
+}
+
+#[test]
+fn server_models_wake_as_they_are_drawn() {
+    let rows = [
+        ("fork", "kind = \"fork-per-client\"\nworkers = 1"),
+        ("thread", "kind = \"thread-per-client\"\nworkers = 1"),
+        ("queue", "kind = \"queue\"\nplacement = \"threads\""),
+        ("acceptor", "kind = \"acceptor\""),
+    ];
+    for cell in cells("models", "workers = 5\nevents = 101\nreply = true\nlimit_ms = 20000", &rows) {
+        assert_eq!(metric(&cell, "claims"), 101.0, "{}", cell.id);
+        // Helpers are no workers: theirs are not counted. Whoever makes threads may have
+        // to wait for the lock of the address space, as an upper bound shows.
+        let wakeups = metric(&cell, "wakeups_per_event");
+        let want = if cell.row == "queue" || cell.row == "acceptor" { 2.0..2.2 } else { 1.0..1.5 };
+        assert!(want.contains(&wakeups), "{}: {wakeups}", cell.id);
+    }
+}
+
+#[test]
+fn helpers_are_counted_and_paid_for() {
+    let rows = [("fork", "kind = \"fork-per-client\""), ("thread", "kind = \"thread-per-client\"")];
+    for cell in cells("helpers", "workers = 1\nevents = 101\nwarmup = 10\nclients = 4\nreply = true", &rows) {
+        let own: u64 = cell.workers.iter().map(|worker| worker.cpu_ns).sum();
+        assert_eq!((metric(&cell, "helpers"), metric(&cell, "tasks")), (101.0, 1.0), "{}", cell.id);
+        assert!(metric(&cell, "cpu_us_per_event") * 101.0 > own as f64 / 1000.0, "{}", cell.id);
+        if cell.row == "fork" {
+            // At least its stack and its thread's own data are copied for each child.
+            assert!(metric(&cell, "page_faults_per_event") >= 2.0, "{}", cell.id);
+        }
+    }
+}
+
+#[test]
+fn idle_connections_stay_beside_the_load() {
+    let rows = [
+        ("epoll", "kind = \"epoll\"", 1.0),
+        ("poll", "kind = \"poll\"", 1.0),
+        ("two", "kind = \"epoll\"\nexclusive = true\nworkers = 2\nneeds = \"epoll_exclusive\"", 2.0),
+        ("fork", "kind = \"fork-per-client\"", 31.0),
+        ("thread", "kind = \"thread-per-client\"", 31.0),
+    ];
+    let defaults = "workers = 1\nidle_connections = 30\nevents = 101\nclients = 4\nreply = true\nlimit_ms = 20000";
+    let plain = rows.map(|(row, text, _)| (row, text));
+    for cell in cells("idle", defaults, &plain) {
+        let tasks = rows.iter().find(|(row, ..)| *row == cell.row).unwrap().2;
+        let counts = ["served", "claims", "tasks"].map(|name| metric(&cell, name));
+        assert_eq!(counts, [101.0, 101.0, tasks], "{}", cell.id);
+        assert_eq!(cell.workers.iter().map(|worker| worker.held).sum::<u64>(), 30, "{}", cell.id);
+    }
 }
 
 #[test]
@@ -294,7 +355,10 @@ fn what_makes_no_sense_is_refused_with_the_way_out() {
     refuse("load = \"attached\"\nport = 8080\nduration_ms = 5\nobject = \"unix\"", &["TCP port"]);
     refuse("load = \"attached\"\nport = 8080\nduration_ms = 5\nwarmup = 5", &["clients of our own"]);
     refuse("object = \"pipe\"\nreply = true", &["leave out reply"]);
-    refuse("kind = \"acceptor\"\nreply = true", &["acceptor", "leave out reply"]);
+    refuse("kind = \"queue\"\nreply = true", &["one process", "placement = \"threads\""]);
+    refuse("kind = \"fork-per-client\"\nplacement = \"threads\"", &["copies one thread", "processes"]);
+    refuse("kind = \"block\"\nidle_connections = 4", &["beside the listener", "thread-per-client"]);
+    refuse("kind = \"epoll\"\nconnections = 4\nidle_connections = 4", &["hot_share"]);
     refuse("kind = \"block\"\nconnections = 4", &["beside the listener", "poll"]);
     refuse("kind = \"epoll\"\nobject = \"unix\"\nconnections = 4", &["tcp and tcp6"]);
     refuse("kind = \"epoll\"\nconnections = 4\nhot = 5\nhot_share = 0.5", &["hot = 5 of 4"]);

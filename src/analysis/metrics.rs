@@ -7,16 +7,10 @@
 
 use std::collections::BTreeMap;
 
+pub use super::facts::Facts;
+use super::facts::{ratio, us};
 use super::winners;
-use crate::experiment::Settings;
 use crate::experiment::script::{Step, Wanted};
-use crate::observation::{Latency, Observation, Traffic};
-
-/// What a metric is computed from.
-pub struct Facts<'a> {
-    pub seen: &'a Observation,
-    pub settings: &'a Settings,
-}
 
 /// A named number.
 pub struct Metric {
@@ -34,85 +28,6 @@ pub struct Value {
     pub mean: f64,
     pub min: f64,
     pub max: f64,
-}
-
-impl Facts<'_> {
-    fn claims(&self) -> u64 {
-        self.seen.total(|w| w.claims)
-    }
-
-    fn wakeups(&self) -> u64 {
-        self.seen.wakeups_per_round.iter().map(|(count, rounds)| count * rounds).sum()
-    }
-
-    fn useful_returns(&self) -> u64 {
-        self.seen.total(|w| w.returns - w.empty_returns)
-    }
-
-    fn spurious(&self) -> u64 {
-        self.wakeups().saturating_sub(self.useful_returns())
-    }
-
-    fn visible(&self) -> u64 {
-        self.spurious().min(self.seen.total(|w| w.empty_returns))
-    }
-
-    fn per_event(&self, count: u64) -> Option<f64> {
-        ratio(count as f64, self.seen.fired)
-    }
-
-    fn shares(&self) -> Vec<u64> {
-        self.seen.workers.iter().map(|w| w.claims).collect()
-    }
-
-    /// CPU time by worker.
-    fn busy_ns(&self) -> Vec<u64> {
-        self.seen.workers.iter().map(|w| w.cpu_ns).collect()
-    }
-
-    /// Of a timed load.
-    fn traffic(&self, of: impl Fn(&Traffic) -> f64) -> Option<f64> {
-        self.seen.traffic.as_ref().map(of)
-    }
-
-    fn drops(&self, name: &str) -> Option<f64> {
-        self.traffic(|t| t.drops.get(name).copied().unwrap_or(0) as f64)
-    }
-
-    fn latency_us(&self, ns: u64) -> Option<f64> {
-        (self.seen.claim_latency.samples > 0).then_some(ns as f64 / 1000.0)
-    }
-
-    /// Minimum, median and maximum over the rounds, per event of a round.
-    fn spread(&self, histogram: &BTreeMap<u64, u64>) -> Option<[f64; 3]> {
-        // A script has quiet moments, but no events to count by.
-        if !self.settings.script.is_empty() {
-            return None;
-        }
-        let batch = self.seen.batch as f64;
-        let rounds: u64 = histogram.values().sum();
-        let (min, max) = (*histogram.keys().next()?, *histogram.keys().next_back()?);
-        let mut below = 0;
-        let median = histogram.iter().find(|(_, count)| {
-            below += **count;
-            2 * below >= rounds
-        });
-        let median = *median?.0;
-        Some([min, median, max].map(|n| n as f64 / batch))
-    }
-
-    fn trial(&self) -> Option<(f64, f64)> {
-        winners::trials(&self.seen.winners, self.settings.workers, self.settings.trial as usize)
-    }
-}
-
-/// `None` without samples.
-fn us(latency: Latency, ns: fn(Latency) -> u64) -> Option<f64> {
-    (latency.samples > 0).then(|| ns(latency) as f64 / 1000.0)
-}
-
-fn ratio(of: f64, to: u64) -> Option<f64> {
-    (to > 0).then(|| of / to as f64)
 }
 
 macro_rules! metric {
@@ -284,9 +199,41 @@ pub const METRICS: &[Metric] = &[
             (middle > 0 && last > 0).then(|| last as f64 / middle as f64)
         }
     ),
-    metric!("cpu_us_per_event", "us per event", "CPU time of all workers", |f| {
-        ratio(f.seen.total(|w| w.cpu_ns) as f64 / 1000.0, f.seen.fired)
+    metric!(
+        "generator_cpu_share",
+        "CPUs",
+        "of the process that makes the events; near 1 it is the generator that limits the rate",
+        |f| { f.traffic(|t| t.generator_cpu_ns as f64 / t.busy_ns.max(1) as f64) }
+    ),
+    metric!(
+        "cpu_us_per_event",
+        "us per event",
+        "CPU time of all workers; of timed loads with all children and threads they made",
+        |f| { ratio(f.cpu_ns() as f64 / 1000.0, f.seen.fired) }
+    ),
+    metric!(
+        "voluntary_switches_per_event",
+        "switches per event",
+        "sleeps of workers and of children and threads they made (timed loads)",
+        |f| {
+            let of_helpers = f.server(|s| s.helper_voluntary)?;
+            ratio(of_helpers + f.seen.total(|w| w.voluntary_switches) as f64, f.seen.fired)
+        }
+    ),
+    metric!("involuntary_switches_per_event", "switches per event", "preemptions of the same (timed loads)", |f| {
+        let of_helpers = f.server(|s| s.helper_involuntary)?;
+        ratio(of_helpers + f.seen.total(|w| w.involuntary_switches) as f64, f.seen.fired)
     }),
+    metric!("page_faults_per_event", "faults per event", "of the same, minor and major (timed loads)", |f| {
+        ratio(f.server(|s| s.faults)?, f.seen.fired)
+    }),
+    metric!("helpers", "tasks", "children or threads made for single clients (timed loads)", |f| f
+        .server(|s| s.helpers)),
+    metric!("tasks", "tasks", "threads and processes of the server that live at the end (timed loads)", |f| f
+        .server(|s| s.tasks)),
+    metric!("memory_kib", "KiB", "memory of the same at the end: PSS without shared memory", |f| f
+        .server(|s| s.memory_kib)
+        .filter(|kib| *kib > 0.0)),
     metric!("cpu_max_mean", "ratio", "CPU time of the busiest worker over the mean", |f| {
         let busy = f.busy_ns();
         ratio(*busy.iter().max()? as f64 * busy.len() as f64, busy.iter().sum())

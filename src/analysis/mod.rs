@@ -3,6 +3,7 @@
 pub mod advice;
 pub mod compare;
 pub mod disturbance;
+mod facts;
 pub mod judge;
 pub mod matrix;
 pub mod merge;

@@ -3,12 +3,15 @@
 //! Objects and waits know this file and `sys`, never each other and never the
 //! ledger: the worker loop counts, so a wait cannot forget to.
 
+use std::collections::VecDeque;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
-use std::sync::{Arc, OnceLock};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Condvar, Mutex, OnceLock};
 
 use nix::errno::Errno;
 
 pub use super::failure::{Call, During, SetupError};
+pub use super::job::{Children, Helpers, Job};
 use crate::sys::accept_lock::SharedLock;
 use crate::sys::handover::Handover;
 use crate::sys::ring::Ring;
@@ -127,6 +130,12 @@ pub trait Source {
         Err(Errno::EOPNOTSUPP)
     }
 
+    /// The connection of the last claim as a source of its own, for somebody else to
+    /// answer on.
+    fn detach(&mut self) -> Option<Box<dyn Source + Send>> {
+        None
+    }
+
     /// The last claimed connection, on which the client must say what it wants before
     /// it can be answered: where to wait when [`Source::reply`] says EAGAIN.
     fn unasked(&self) -> Option<BorrowedFd<'_>> {
@@ -137,7 +146,7 @@ pub trait Source {
     fn hang_up(&mut self) {}
 
     /// A connection that was claimed and stays, so that it is to be waited on, too.
-    fn connection(&mut self) -> Option<Box<dyn Source>> {
+    fn connection(&mut self) -> Option<Box<dyn Source + Send>> {
         None
     }
 
@@ -242,6 +251,9 @@ pub struct Opened {
 pub enum Woken {
     /// The wait was the claim.
     Claimed(Claim),
+    /// The wait was the claim, and somebody else is to serve it: see
+    /// [`Sleeper::delegate`].
+    Delegated(Claim),
     /// The objects whose numbers are in the list may have work.
     Ready,
     /// It took a connection and gave it to another worker, who claims it.
@@ -263,6 +275,13 @@ pub trait Sleeper {
         None
     }
 
+    /// After [`Woken::Delegated`]: has somebody else serve the client. errno is why
+    /// nobody does; the client is then cut off.
+    fn delegate(&mut self, job: Job) -> Result<(), Errno> {
+        drop(job);
+        Err(Errno::EOPNOTSUPP)
+    }
+
     /// Waits on one more source from now on: the last of `sources`.
     fn adopt(&mut self, sources: &[Box<dyn Source>]) -> Result<(), SetupError> {
         let _ = sources;
@@ -279,6 +298,14 @@ pub trait Sleeper {
     fn asleep(&self, sources: &[Box<dyn Source>]) -> Asleep;
 }
 
+/// Connections that were accepted and wait for a thread.
+pub struct WorkQueue {
+    /// How many workers have come so far.
+    pub seats: AtomicU64,
+    pub waiting: Mutex<VecDeque<OwnedFd>>,
+    pub condition: Condvar,
+}
+
 /// What workers share of their waits.
 #[derive(Default)]
 pub struct SharedWait {
@@ -286,6 +313,10 @@ pub struct SharedWait {
     pub epoll: Option<OwnedFd>,
     pub lock: Option<SharedLock>,
     pub handover: Option<Handover>,
+    /// Of waits that have others serve their clients.
+    pub helpers: Option<Arc<Helpers>>,
+    /// In the memory of one process.
+    pub queue: Option<Arc<WorkQueue>>,
     /// Made by the first worker of a process, for its threads.
     pub ring: OnceLock<Ring>,
 }

@@ -9,6 +9,7 @@ use nix::unistd::{Pid, setpgid};
 
 use super::agreement::{Switched, disagreement};
 use super::background::Background;
+use super::census::Census;
 use super::contract::{Injector, Member, SetupError};
 use super::count::Counter;
 use super::counts::Counts;
@@ -122,7 +123,7 @@ fn attempt(plan: &Plan, used: &mut Option<Counter>) -> Result<Observation, End> 
         CrewError::Broken(reason) => invalid(reason),
     })?;
     let comm = super::crew::comm(std::process::id());
-    let (counter, refused) = match Counter::open(plan.count_with.as_deref(), &comm, &tasks) {
+    let (counter, refused) = match Counter::open(plan.count_with.as_deref(), &comm, &tasks, shared.helpers.is_some()) {
         Ok(opened) => opened,
         // Told apart from a run that went wrong: nothing was fired yet.
         Err(why) => return Ok(Observation { sources_refused: vec![why.clone()], ..Observation::empty(invalid(why)) }),
@@ -131,7 +132,9 @@ fn attempt(plan: &Plan, used: &mut Option<Counter>) -> Result<Observation, End> 
     let members: Vec<Member> = tasks.iter().map(|t| Member { pid: t.pid as i32, tid: t.tid as i32 }).collect();
     let mut watch = Watch::new(&ledger, tasks, counter, timers, cpu).map_err(|e| invalid(e.to_string()))?;
     opened.injector.meet(&members).map_err(|e| refusal(None, &e, settings))?;
-    let found = measure(plan, &ledger, &crew, &mut watch, opened.injector.as_mut(), limited.as_ref());
+    let census = load::pace(settings)
+        .map(|_| Census::new(members.iter().map(|member| member.pid as u32), shared.helpers.as_deref()));
+    let found = measure(plan, &ledger, &crew, &mut watch, opened.injector.as_mut(), (limited.as_ref(), census));
     *used = Some(watch.into_counter());
     found.map(|found| Observation { sources_refused: refused, ..found }).map_err(|e| invalid(e.to_string()))
 }
@@ -142,7 +145,7 @@ fn measure(
     crew: &Crew,
     watch: &mut Watch,
     injector: &mut dyn Injector,
-    limited: Option<&Limited>,
+    (limited, census): (Option<&Limited>, Option<Census<'_>>),
 ) -> io::Result<Observation> {
     let mut stage = Stage::new(plan, ledger, crew, &mut *watch, injector);
     let held = match stage.prepare() {
@@ -152,10 +155,17 @@ fn measure(
     stage.watch.rebase();
     let (switched, runs) = (stage.watch.switched()?, stage.watch.runs()?);
     let counts: Vec<Counts> = ledger.slots().map(|slot| slot.counts()).collect();
+    let used = census.as_ref().map(Census::used);
     let held_back = limited.map(Limited::throttling).transpose()?;
     let mut found = stage.run();
     if let (Some(limited), Some(before)) = (limited, held_back) {
         found.throttling = Some(limited.throttling()?.since(before));
+    }
+    if let (Some(census), Some(before), End::Complete) = (&census, used, &found.end) {
+        match census.take(before, Duration::from_millis(plan.settings.limit_ms)) {
+            Ok(server) => found.server = Some(server),
+            Err(why) => found.warnings.push(why),
+        }
     }
     found.count_source = watch.counter().name().into();
     // A dead worker has no files any more; its cell is invalid already.
@@ -174,6 +184,7 @@ fn measure(
             empty_returns: counts.empty_returns,
             errors: counts.errors,
             own_sleeps: counts.own_sleeps,
+            voluntary_switches: if found.traffic.is_some() { switched[i].voluntary } else { 0 },
             involuntary_switches: switched[i].involuntary,
             cpu_ns: runs_now[i].cpu_ns - runs[i].cpu_ns,
             objects: slot.objects(),

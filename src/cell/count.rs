@@ -48,14 +48,20 @@ pub enum Counter {
 impl Counter {
     /// Opens the source `wanted`, or the best there is. Every worker sleeps.
     ///
-    /// The second value says why better ones could not be had.
-    pub fn open(wanted: Option<&str>, comm: &str, tasks: &[Task]) -> Result<(Counter, Vec<String>), String> {
+    /// `helpers` says that workers start threads or children, which are called as they
+    /// are until they change it. The second value says why better ones could not be had.
+    pub fn open(
+        wanted: Option<&str>,
+        comm: &str,
+        tasks: &[Task],
+        helpers: bool,
+    ) -> Result<(Counter, Vec<String>), String> {
         let mut refused = Vec::new();
         for name in NAMES {
             if wanted.is_some_and(|wanted| wanted != name) {
                 continue;
             }
-            match Self::open_one(name, comm, tasks) {
+            match Self::open_one(name, comm, tasks, helpers) {
                 Ok(counter) => return Ok((counter, refused)),
                 Err(why) if wanted.is_some() => return Err(format!("cannot count with {name}: {why}")),
                 Err(why) => refused.push(format!("{name}: {why}")),
@@ -64,7 +70,7 @@ impl Counter {
         Err(format!("unknown count source {wanted:?}"))
     }
 
-    fn open_one(name: &str, comm: &str, tasks: &[Task]) -> Result<Counter, String> {
+    fn open_one(name: &str, comm: &str, tasks: &[Task], helpers: bool) -> Result<Counter, String> {
         match name {
             "bpf" => {
                 let mut counter = BpfCounter::open(tasks.len()).map_err(|e| e.to_string())?;
@@ -72,6 +78,9 @@ impl Counter {
                     counter.watch(slot, task.tid).map_err(|e| e.to_string())?;
                 }
                 Ok(Counter::Bpf(counter))
+            }
+            "perf" if helpers => {
+                Err("counts by name, and a thread that serves a client begins with its maker's".into())
             }
             "perf" => Ok(Counter::Perf(PerfCounter::open(comm).map_err(|e| e.to_string())?)),
             "proc" => Ok(Counter::Proc),

@@ -6,6 +6,7 @@
 
 mod agreement;
 mod background;
+mod census;
 pub mod contract;
 pub mod coordinator;
 pub mod count;
@@ -13,6 +14,7 @@ mod counts;
 pub mod crew;
 mod drops;
 mod failure;
+mod job;
 pub mod ledger;
 mod pacer;
 pub mod plan;

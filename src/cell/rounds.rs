@@ -73,7 +73,7 @@ impl<'a> Stage<'a> {
     /// warm up. Returns how many connections each worker has.
     pub fn prepare(&mut self) -> Result<Vec<u64>, End> {
         let wanted = &self.plan.settings.traffic;
-        for _ in 0..wanted.connections {
+        for _ in 0..wanted.connections + wanted.idle_connections {
             self.event(true)?;
             self.settle(1)?;
         }

@@ -178,14 +178,14 @@ fn look_of(text: &str, expected: &Asleep) -> Look {
     if expected.places().iter().any(here) { Look::Asleep } else { Look::Elsewhere(text.to_owned()) }
 }
 
-fn runs_of(text: &str) -> Option<Runs> {
+pub(super) fn runs_of(text: &str) -> Option<Runs> {
     let mut fields = text.split_ascii_whitespace().map(str::parse::<u64>);
     let cpu_ns = fields.next()?.ok()?;
     let arrivals = fields.nth(1)?.ok()?;
     Some(Runs { cpu_ns, arrivals })
 }
 
-fn switches_of(text: &str) -> Option<Switches> {
+pub(super) fn switches_of(text: &str) -> Option<Switches> {
     // The two lines are the last of the file.
     let value = |name: &str| -> Option<u64> {
         let at = text.rfind(name)?;

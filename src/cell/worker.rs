@@ -11,7 +11,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::time::{ClockId, clock_gettime};
 
-use super::contract::{Claim, Door, SetupError, SharedWait, Sleeper, Source, Woken};
+use super::contract::{Claim, Door, Job, SetupError, SharedWait, Sleeper, Source, Woken};
 use super::ledger::Slot;
 use crate::experiment::settings::{Accept, Busy, Work, WorkerSettings};
 use crate::wait::Wait;
@@ -85,6 +85,14 @@ fn serve(
                     server.claimed(claim, t_return, now_ns(), sources[0].as_mut());
                 }
             }
+            Woken::Delegated(claim) => {
+                let job = server.delegated(claim, t_return, sources[0].as_mut());
+                // Cut off, then: the connection is closed with the job.
+                if let Err(errno) = job.map_or(Err(Errno::EOPNOTSUPP), |job| sleeper.delegate(job)) {
+                    slot.failed(errno);
+                }
+                continue;
+            }
             Woken::Ready => {
                 hold(slot, settings.before_claim_us, settings.busy);
                 for i in &ready {
@@ -135,11 +143,7 @@ impl Server<'_> {
     /// Notes a claim; a worker that answers does its work and answers before it
     /// takes the next.
     fn claimed(&mut self, claim: Claim, t_return: u64, t_claim: u64, source: &mut dyn Source) {
-        self.slot.claimed(claim, t_return, t_claim);
-        self.total += 1;
-        if self.settings.stall_us > 0 && self.total == self.settings.stall_at {
-            hold(self.slot, self.settings.stall_us, self.settings.busy);
-        }
+        self.note(claim, t_return, t_claim);
         if self.settings.reply {
             self.work();
             // A client that has gone is no failure of the worker; it is counted.
@@ -149,59 +153,96 @@ impl Server<'_> {
         }
     }
 
+    fn note(&mut self, claim: Claim, t_return: u64, t_claim: u64) {
+        self.slot.claimed(claim, t_return, t_claim);
+        self.total += 1;
+        if self.settings.stall_us > 0 && self.total == self.settings.stall_at {
+            hold(self.slot, self.settings.stall_us, self.settings.busy);
+        }
+    }
+
+    /// Notes a claim whose client somebody else serves: work, answer and all.
+    fn delegated(&mut self, claim: Claim, t_return: u64, source: &mut dyn Source) -> Option<Job> {
+        self.note(claim, t_return, t_return);
+        let silent = source.connection();
+        let (connection, silent) = match silent {
+            Some(stays) => (stays, true),
+            None => (source.detach()?, false),
+        };
+        let (us, busy, reply) = (self.service_us(), self.settings.busy, self.settings.reply);
+        Some(Job { connection, claim, us, busy, reply, silent })
+    }
+
     /// Answers; sleeps where the client has not said yet what it wants, which is no
     /// wakeup by an event: such sleeps are the lab's own.
     fn reply(&self, claim: Claim, source: &mut dyn Source) -> Result<(), Errno> {
-        let mut answered = source.reply(claim);
+        let answered = source.reply(claim);
         if answered != Err(Errno::EAGAIN) || source.unasked().is_none() {
             return answered;
         }
         let before = voluntary_switches();
-        let end = now_ns() + ASKED_WITHIN.as_nanos() as u64;
-        while let (Err(Errno::EAGAIN), Some(client)) = (answered, source.unasked()) {
-            let left = Duration::from_nanos(end.saturating_sub(now_ns()));
-            let mut asked = [PollFd::new(client, PollFlags::POLLIN)];
-            if left.is_zero() || poll(&mut asked, PollTimeout::try_from(left).unwrap_or(PollTimeout::ZERO)) == Ok(0) {
-                source.hang_up();
-                answered = Err(Errno::ETIMEDOUT);
-            } else {
-                answered = source.reply(claim);
-            }
-        }
+        let answered = reply_when_asked(claim, source);
         self.slot.own_sleeps_add(voluntary_switches() - before);
         answered
     }
 
     /// The busy time after a claim.
     fn work(&mut self) {
-        let us = match self.settings.work {
+        hold(self.slot, self.service_us(), self.settings.busy);
+    }
+
+    fn service_us(&mut self) -> u64 {
+        match self.settings.work {
             Work::Constant => self.settings.after_claim_us,
             // Of 1 - [0, 1), whose logarithm is finite.
             Work::Exponential => (-(1.0 - self.random.f64()).ln() * self.settings.after_claim_us as f64) as u64,
-        };
-        hold(self.slot, us, self.settings.busy);
+        }
     }
 }
 
 /// Keeps the worker busy: this is the thing under test, not a wait for anything.
 fn hold(slot: Slot<'_>, us: u64, busy: Busy) {
-    if us == 0 {
-        return;
-    }
     match busy {
+        Busy::Spin => spend(us, busy),
+        Busy::Sleep if us == 0 => {}
+        Busy::Sleep => {
+            // Measured, not assumed to be one: a timer that fires before the switch
+            // leaves none, and a signal or a stop makes it two.
+            let before = voluntary_switches();
+            spend(us, busy);
+            slot.own_sleeps_add(voluntary_switches() - before);
+        }
+    }
+}
+
+/// Answers, if need be when the client has said what it wants.
+pub(super) fn reply_when_asked(claim: Claim, source: &mut dyn Source) -> Result<(), Errno> {
+    let mut answered = source.reply(claim);
+    let end = now_ns() + ASKED_WITHIN.as_nanos() as u64;
+    while let (Err(Errno::EAGAIN), Some(client)) = (answered, source.unasked()) {
+        let left = Duration::from_nanos(end.saturating_sub(now_ns()));
+        let mut asked = [PollFd::new(client, PollFlags::POLLIN)];
+        if left.is_zero() || poll(&mut asked, PollTimeout::try_from(left).unwrap_or(PollTimeout::ZERO)) == Ok(0) {
+            source.hang_up();
+            answered = Err(Errno::ETIMEDOUT);
+        } else {
+            answered = source.reply(claim);
+        }
+    }
+    answered
+}
+
+/// The same, where nobody counts the sleeps.
+pub(super) fn spend(us: u64, busy: Busy) {
+    match busy {
+        _ if us == 0 => {}
         Busy::Spin => {
             let end = now_ns() + us * 1000;
             while now_ns() < end {
                 std::hint::spin_loop();
             }
         }
-        Busy::Sleep => {
-            // Measured, not assumed to be one: a timer that fires before the switch
-            // leaves none, and a signal or a stop makes it two.
-            let before = voluntary_switches();
-            std::thread::sleep(std::time::Duration::from_micros(us));
-            slot.own_sleeps_add(voluntary_switches() - before);
-        }
+        Busy::Sleep => std::thread::sleep(Duration::from_micros(us)),
     }
 }
 

@@ -110,11 +110,6 @@ fn check_traffic(settings: &Settings) -> Result<(), String> {
         format!("protocol = \"http\" is spoken over tcp and tcp6, not over {name}"),
     )?;
     check_attached(settings, object)?;
-    let silent = (0..settings.workers).map(|i| settings.for_worker(i).wait).find(|wait| wait == "acceptor");
-    refuse(
-        settings.worker.reply && silent.is_some(),
-        "acceptor passes connections on and answers none; leave out reply".into(),
-    )?;
     refuse(
         load == "closed" && !settings.worker.reply,
         "the clients of a closed load go on when they are answered; add reply = true".into(),
@@ -132,19 +127,25 @@ fn check_traffic(settings: &Settings) -> Result<(), String> {
          connections = 0)"
             .into(),
     )?;
-    if traffic.connections == 0 {
+    if traffic.connections + traffic.idle_connections == 0 {
         return Ok(());
     }
+    refuse(
+        traffic.connections > 0 && traffic.idle_connections > 0,
+        "idle_connections are beside short ones; of connections that stay, hot and hot_share leave some idle".into(),
+    )?;
     refuse(!object.takes_connections(), format!("connections stay only with tcp and tcp6, not with {name}"))?;
     for worker in distinct_workers(settings).map(|index| settings.for_worker(index)) {
         let adopts = match worker.wait.as_str() {
             "epoll" => worker.instance == Instance::Private && worker.readd_every == 0,
+            "fork-per-client" | "thread-per-client" => traffic.connections == 0,
             wait => matches!(wait, "poll" | "null"),
         };
         refuse(
             !adopts,
             "connections that stay are waited on beside the listener: that can be done by poll, and by epoll with \
-             instance = \"private\" and without readd_every"
+             instance = \"private\" and without readd_every; idle_connections also by fork-per-client and \
+             thread-per-client"
                 .into(),
         )?;
     }

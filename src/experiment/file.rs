@@ -61,9 +61,14 @@ pub struct Layout {
     /// The axis whose values become columns.
     #[serde(default)]
     pub pivot: Option<String>,
-    /// The metric shown in a pivot table, the extra columns in a plain one.
+    /// The metrics shown, each in a table of its own where there is a pivot.
     #[serde(default)]
     pub show: Vec<String>,
+    /// Of these, those of which the most, or the least, in a column is marked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub most: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub least: Vec<String>,
 }
 
 /// An experiment: a question, a matrix of settings, what is expected and why.

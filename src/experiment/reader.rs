@@ -255,17 +255,22 @@ impl Reader<'_> {
             let here = value.span().start;
             match key.get_ref().as_ref() {
                 "pivot" => layout.pivot = Some(self.string(value.get_ref(), "pivot", here)?),
-                "show" => {
-                    layout.show = self.strings(value.get_ref(), "show", here)?;
-                    for name in &layout.show {
+                part @ ("show" | "most" | "least") => {
+                    let names = self.strings(value.get_ref(), part, here)?;
+                    for name in &names {
                         if crate::analysis::metrics::column(name).is_none() {
                             let near = keys::did_you_mean(name, crate::analysis::metrics::names());
                             return self.err(here, format!("unknown metric {name:?}{near}"));
                         }
                     }
+                    *match part {
+                        "show" => &mut layout.show,
+                        "most" => &mut layout.most,
+                        _ => &mut layout.least,
+                    } = names;
                 }
                 name => {
-                    let near = keys::did_you_mean(name, ["pivot", "show"].into_iter());
+                    let near = keys::did_you_mean(name, ["pivot", "show", "most", "least"].into_iter());
                     return self.err(key.span().start, format!("unknown key {name:?} in [table]{near}"));
                 }
             }

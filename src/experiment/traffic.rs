@@ -49,7 +49,10 @@ pub struct Traffic {
     /// Connections that are opened first and stay; events are messages on them.
     #[serde(skip_serializing_if = "is_default")]
     pub connections: u64,
-    /// The first so many of them get `hot_share` of the messages.
+    /// Connections that are opened first, say nothing and stay; events are other ones.
+    #[serde(skip_serializing_if = "is_default")]
+    pub idle_connections: u64,
+    /// The first so many of `connections` get `hot_share` of the messages.
     #[serde(skip_serializing_if = "is_default")]
     pub hot: u64,
     #[serde(skip_serializing_if = "is_default")]

@@ -14,10 +14,11 @@ use std::sync::Arc;
 use socket2::{Domain, Socket, Type};
 
 use super::Object;
-use super::stream::{Clients, Connections, Listener};
+use super::stream::{Clients, Connections, Keep, Listener};
 use crate::cell::contract::{Call, Door, During, Injector, Opened, SetupError, Source};
 use crate::experiment::Settings;
 use crate::experiment::settings::{OpenedBy, Protocol, Sharing, Steering};
+use crate::sys::shared::SharedRows;
 use crate::sys::steering::Program;
 
 /// A TCP listener of one family.
@@ -115,10 +116,16 @@ impl Object for Tcp {
             }
         }
         let own = settings.sharing == Sharing::Own;
-        let keep = settings.traffic.connections > 0;
+        let idle = settings.traffic.idle_connections > 0;
+        let opening = idle.then(|| SharedRows::new(1)).transpose().during(Call::Mmap)?.map(Arc::new);
+        let keep = match &opening {
+            Some(word) => Keep::While(word.clone()),
+            None if settings.traffic.connections > 0 => Keep::All,
+            None => Keep::None,
+        };
         let (protocol, address) = (settings.traffic.protocol, addresses[0]);
         let door = Arc::new(TcpDoor { plan, own, keep, protocol, address, listeners, program });
-        let clients = Clients::new(self.v6, addresses, reserved, settings.traffic.flows);
+        let clients = Clients::new(self.v6, addresses, reserved, settings.traffic.flows).with_idle(opening);
         Ok(Opened { injector: injector(clients.asking(settings.traffic.protocol), settings), door })
     }
 }
@@ -181,8 +188,8 @@ fn bound_to(socket: &Socket) -> Result<SocketAddr, SetupError> {
 struct TcpDoor {
     plan: Plan,
     own: bool,
-    /// Accepted connections stay, and are waited on.
-    keep: bool,
+    /// Which accepted connections stay, and are waited on.
+    keep: Keep,
     protocol: Protocol,
     address: SocketAddr,
     listeners: Vec<Arc<OwnedFd>>,
@@ -205,7 +212,7 @@ impl Door for TcpDoor {
                 vec![Arc::new(OwnedFd::from(socket))]
             }
         };
-        let listener = |fd| Listener::new(fd, self.keep).speaking(self.protocol);
+        let listener = |fd| Listener::new(fd, self.keep.clone()).speaking(self.protocol);
         Ok(mine.into_iter().map(|fd| Box::new(listener(fd)) as Box<dyn Source>).collect())
     }
 }

@@ -15,7 +15,7 @@ use nix::sys::stat::Mode;
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::Object;
-use super::stream::Listener;
+use super::stream::{Keep, Listener};
 use crate::cell::contract::{Begun, Call, Door, During, Injector, Opened, SetupError, Source};
 use crate::experiment::Settings;
 use crate::experiment::settings::Sharing;
@@ -119,7 +119,7 @@ struct UnixDoor {
 impl Door for UnixDoor {
     fn sources(&self, _index: u32) -> Result<Vec<Box<dyn Source>>, SetupError> {
         let listeners = self.listeners.iter().cloned();
-        Ok(listeners.map(|fd| Box::new(Listener::new(fd, false)) as Box<dyn Source>).collect())
+        Ok(listeners.map(|fd| Box::new(Listener::new(fd, Keep::None)) as Box<dyn Source>).collect())
     }
 }
 

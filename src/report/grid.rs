@@ -1,10 +1,11 @@
 //! Cells sorted into tables of text, for every report that shows tables.
 //!
 //! Two layouts: one line per cell, or, where the experiment names a pivot axis,
-//! one column per value of that axis.
+//! one table per metric shown, with one column per value of that axis.
 
 use crate::analysis::judge::short;
 use crate::analysis::metrics::CLAIMS_BY_WORKER;
+use crate::experiment::file::Layout;
 use crate::observation::End;
 use crate::results::{CellResult, ExperimentFacts, Results, Verdict};
 
@@ -140,7 +141,8 @@ fn title(metric: &str) -> String {
 }
 
 fn pivot(cells: &[&CellResult], axis: &str, experiment: &ExperimentFacts, width: usize) -> Vec<Grid> {
-    let metric = experiment.layout.show.first().map_or("wakeups_per_event", String::as_str);
+    let usual = ["wakeups_per_event".to_owned()];
+    let shown: &[String] = if experiment.layout.show.is_empty() { &usual } else { &experiment.layout.show };
     let at =
         |cell: &CellResult| cell.axes.iter().find(|(key, _)| key == axis).map(|(_, v)| v.clone()).unwrap_or_default();
     let others = |cell: &CellResult| -> Vec<(String, String)> {
@@ -148,15 +150,32 @@ fn pivot(cells: &[&CellResult], axis: &str, experiment: &ExperimentFacts, width:
     };
     let columns: Vec<String> = groups(cells, |cell| at(cell)).into_iter().map(|(value, _)| value).collect();
     let mut found = Vec::new();
-    for (rest, members) in groups(cells, |cell| heading(&others(cell))) {
-        let rows = groups(&members, name);
+    let parts = groups(cells, |cell| heading(&others(cell)));
+    for (rest, members, metric) in
+        parts.iter().flat_map(|(rest, of)| shown.iter().map(move |metric| (rest, of, metric)))
+    {
+        let rows = groups(members, name);
+        let best: Vec<Option<f64>> = columns
+            .iter()
+            .map(|column| best(members.iter().copied().filter(|cell| at(cell) == *column), metric, &experiment.layout))
+            .collect();
+        let said = match (shown.len(), rest.is_empty()) {
+            (1, _) => rest.clone(),
+            (_, true) => title(metric),
+            _ => format!("{}, {rest}", title(metric)),
+        };
         let texts: Vec<(String, Vec<String>, Verdict)> = rows
             .into_iter()
             .map(|(row, cells)| {
-                let text =
-                    |column: &String| cells.iter().find(|c| at(c) == *column).map_or("-".into(), |c| value(c, metric));
+                let text = |(column, best): (&String, &Option<f64>)| {
+                    let Some(cell) = cells.iter().find(|c| at(c) == *column) else {
+                        return "-".into();
+                    };
+                    let marked = best.is_some() && number(cell, metric) == *best;
+                    format!("{}{}", value(cell, metric), if marked { " *" } else { "" })
+                };
                 let worst = cells.iter().map(|c| c.verdict).max().unwrap_or(Verdict::Invalid);
-                (row, columns.iter().map(text).collect(), worst)
+                (row, columns.iter().zip(&best).map(text).collect(), worst)
             })
             .collect();
         let label = texts.iter().map(|(row, ..)| row.len()).max().unwrap_or(0).max(axis.len() + 2);
@@ -170,10 +189,26 @@ fn pivot(cells: &[&CellResult], axis: &str, experiment: &ExperimentFacts, width:
                 line.push(verdict.to_string());
                 line
             });
-            found.push(Grid { heading: rest.clone(), header, rows: rows.collect() });
+            found.push(Grid { heading: said.clone(), header, rows: rows.collect() });
         }
     }
     found
+}
+
+fn number(cell: &CellResult, metric: &str) -> Option<f64> {
+    cell.metrics.get(metric).copied().flatten()
+}
+
+/// The value to be marked in a column, where the experiment wants one.
+fn best<'a>(cells: impl Iterator<Item = &'a CellResult>, metric: &String, layout: &Layout) -> Option<f64> {
+    let numbers = cells.filter_map(|cell| number(cell, metric));
+    if layout.most.contains(metric) {
+        numbers.reduce(f64::max)
+    } else if layout.least.contains(metric) {
+        numbers.reduce(f64::min)
+    } else {
+        None
+    }
 }
 
 /// Cuts the columns so that no table is wider than `width`.

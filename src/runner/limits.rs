@@ -53,7 +53,7 @@ impl Limits {
         let placement = settings.placement();
         let workers = u64::from(settings.workers);
         // The coordinator and the front end are tasks as well.
-        let tasks = workers + u64::from(settings.pressure.background) + 2;
+        let tasks = workers + u64::from(settings.pressure.background) + helpers(settings) + 2;
         let room = |limit: u64| limit.saturating_sub(self.tasks_now);
         let too_few = |what: &str, limit: u64, how: &str| {
             Some(format!(
@@ -79,7 +79,7 @@ impl Limits {
         let objects = u64::from(settings.objects)
             + if settings.opened_by == crate::experiment::settings::OpenedBy::Coordinator { workers } else { 0 };
         // Connections that stay may all be one worker's.
-        let stay = settings.traffic.connections;
+        let stay = settings.traffic.connections + settings.traffic.idle_connections;
         let coordinator =
             64 + stay + settings.traffic.clients + kept + objects + if workers <= 1024 { 3 * workers } else { 0 };
         let per_worker = descriptors_of(settings);
@@ -108,6 +108,14 @@ impl Limits {
         Some(format!(
             "{key} = {cpu} is not among the CPUs that herd may use (taskset -p, cpuset.cpus); choose another, or \"last\""
         ))
+    }
+}
+
+/// Children or threads that serve single clients at the same time.
+fn helpers(settings: &Settings) -> u64 {
+    match settings.worker.wait.as_str() {
+        "fork-per-client" | "thread-per-client" => settings.traffic.idle_connections + settings.traffic.clients,
+        _ => 0,
     }
 }
 

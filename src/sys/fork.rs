@@ -22,6 +22,13 @@ pub fn fork_running(body: impl FnOnce() -> i32) -> io::Result<Pid> {
     // SAFETY: this process has one thread (just checked, and only this thread
     // could start another), so the child's memory is consistent and it may run
     // ordinary Rust.
+    Ok(unsafe { fork_and(body)? })
+}
+
+/// # Safety
+/// The process has one thread.
+unsafe fn fork_and(body: impl FnOnce() -> i32) -> nix::Result<Pid> {
+    // SAFETY: said by the caller.
     match unsafe { nix::unistd::fork()? } {
         ForkResult::Parent { child } => Ok(child),
         ForkResult::Child => {
@@ -30,6 +37,28 @@ pub fn fork_running(body: impl FnOnce() -> i32) -> io::Result<Pid> {
             // handlers or flushing its buffers a second time would be wrong.
             unsafe { libc::_exit(code) }
         }
+    }
+}
+
+/// A process that was seen to have one thread, and that makes no second one: it may
+/// fork for every client without looking again.
+pub struct Alone(());
+
+impl Alone {
+    /// # Errors
+    /// When this process has more than one thread.
+    pub fn sure() -> io::Result<Alone> {
+        match std::fs::read_dir("/proc/self/task")?.count() {
+            1 => Ok(Alone(())),
+            threads => Err(io::Error::other(format!("cannot fork safely with {threads} threads"))),
+        }
+    }
+
+    /// Forks; the child runs `body` and exits with what it returns. Errors are fork(2)'s.
+    pub fn fork(&self, body: impl FnOnce() -> i32) -> nix::Result<Pid> {
+        // SAFETY: seen when this value was made. Waits that fork start no thread, and
+        // a worker process has no other code that would.
+        unsafe { fork_and(body) }
     }
 }
 

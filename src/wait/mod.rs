@@ -8,10 +8,13 @@ mod accept_lock;
 mod acceptor;
 mod block;
 mod epoll;
+mod fork_per_client;
 mod null;
 mod poll;
+mod queue;
 mod select;
 mod sigio;
+mod thread_per_client;
 mod uring;
 
 /// What a wait asks of its object.
@@ -84,6 +87,9 @@ pub const LIST: &[&dyn Wait] = &[
     &epoll::Epoll,
     &accept_lock::AcceptLock,
     &acceptor::Acceptor,
+    &queue::Queue,
+    &fork_per_client::ForkPerClient,
+    &thread_per_client::ThreadPerClient,
     &uring::SINGLE,
     &uring::MULTISHOT,
     &uring::POLL,

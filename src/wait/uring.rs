@@ -234,7 +234,7 @@ impl Sleeper for Waiting {
             match self.next(sources, &mut Vec::new())? {
                 Woken::Claimed(claim) => return Some(claim),
                 Woken::Failed(errno) => self.late = Some(errno),
-                Woken::Ready | Woken::Passed => {}
+                Woken::Ready | Woken::Passed | Woken::Delegated(_) => {}
             }
         }
         None

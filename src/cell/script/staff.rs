@@ -88,7 +88,7 @@ impl Staff {
         };
         if !script.storms() {
             let (counter, refused) =
-                Counter::open(plan.count_with.as_deref(), &comm(coordinator), &tasks).map_err(invalid)?;
+                Counter::open(plan.count_with.as_deref(), &comm(coordinator), &tasks, false).map_err(invalid)?;
             staff.refused = refused;
             let watch = Watch::new(&staff.ledger, tasks, counter, script.has_timers(), cpu).map_err(broken)?;
             staff.switched = watch.switched().map_err(broken)?;

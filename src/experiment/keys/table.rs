@@ -110,6 +110,12 @@ pub const KEYS: &[Key] = &[
     key!("connections", "0..100000", "connections opened first, which stay; events are messages on them", |s, v| {
         number(v, 0, 100_000).map(|x| s.traffic.connections = x)
     }),
+    key!(
+        "idle_connections",
+        "0..100000",
+        "connections opened first, which stay and say nothing; events are other connections",
+        |s, v| { number(v, 0, 100_000).map(|x| s.traffic.idle_connections = x) }
+    ),
     key!("hot", "0..100000", "the first so many connections get hot_share of the messages", |s, v| {
         number(v, 0, 100_000).map(|x| s.traffic.hot = x)
     }),

@@ -3,6 +3,8 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -12,6 +14,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use super::http::REQUEST;
 use crate::cell::contract::{Begun, Call, During, Injector, SetupError};
 use crate::experiment::settings;
+use crate::sys::shared::SharedRows;
 
 /// A handshake on loopback takes microseconds; a full backlog would take
 /// seconds of SYN retries.
@@ -23,6 +26,10 @@ pub struct Clients {
     addresses: Vec<SocketAddr>,
     next: usize,
     open: Vec<Socket>,
+    /// Connections that stay and say nothing; and the word that is not 0 while they
+    /// are opened.
+    idle: Vec<Socket>,
+    opening: Option<Arc<SharedRows<1>>>,
     /// The addresses of flows, where there are so many; each is known after its
     /// first connection.
     flows: Vec<Option<SocketAddr>>,
@@ -36,12 +43,25 @@ impl Clients {
     /// addresses they have, 0 another one each time.
     pub fn new(v6: bool, addresses: Vec<SocketAddr>, reserved: Option<Socket>, flows: u64) -> Clients {
         let flows = vec![None; flows as usize];
-        Clients { v6, addresses, next: 0, open: Vec::new(), flows, _reserved: reserved, request: None }
+        let (open, idle) = (Vec::new(), Vec::new());
+        Clients { v6, addresses, next: 0, open, idle, opening: None, flows, _reserved: reserved, request: None }
+    }
+
+    /// Connections that [`Injector::attach`] makes say nothing and stay; listeners tell
+    /// them by the word.
+    pub fn with_idle(self, opening: Option<Arc<SharedRows<1>>>) -> Clients {
+        Clients { opening, ..self }
     }
 
     /// Clients that speak that.
     pub fn asking(self, protocol: settings::Protocol) -> Clients {
         Clients { request: (protocol == settings::Protocol::Http).then_some(REQUEST), ..self }
+    }
+
+    fn opens_idle(&self, idle: bool) {
+        if let Some(word) = &self.opening {
+            word.row(0)[0].store(idle.into(), Ordering::Release);
+        }
     }
 
     fn socket(&mut self, kind: Type) -> io::Result<(Socket, SocketAddr)> {
@@ -85,7 +105,15 @@ fn port(socket: &Socket) -> io::Result<u32> {
 }
 
 impl Injector for Clients {
+    fn attach(&mut self) -> Result<u32, SetupError> {
+        self.opens_idle(true);
+        let (socket, tag) = self.connect().during(Call::Connect)?;
+        self.idle.push(socket);
+        Ok(tag)
+    }
+
     fn fire(&mut self) -> Result<u32, SetupError> {
+        self.opens_idle(false);
         let (socket, tag) = self.connect().during(Call::Connect)?;
         if let Some(request) = self.request {
             // A fresh socket buffer has room for it.
@@ -96,6 +124,8 @@ impl Injector for Clients {
     }
 
     fn begin(&mut self) -> Result<Option<Begun>, SetupError> {
+        // All idle ones were claimed before the first event.
+        self.opens_idle(false);
         let (socket, address) = self.socket(Type::STREAM.nonblocking()).during(Call::Socket)?;
         match socket.connect(&address.into()) {
             Err(e) if e.raw_os_error() != Some(Errno::EINPROGRESS as i32) => Err(e).during(Call::Connect)?,

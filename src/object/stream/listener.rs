@@ -3,6 +3,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use nix::errno::Errno;
 
@@ -11,6 +12,27 @@ use super::http;
 use crate::cell::contract::{Asleep, Claim, Request, Source};
 use crate::experiment::settings::Protocol;
 use crate::sys;
+use crate::sys::shared::SharedRows;
+
+/// Which connections stay.
+#[derive(Clone)]
+pub enum Keep {
+    None,
+    All,
+    /// Those that come while the word is not 0: the client says so, since it alone
+    /// knows that it will never ask for anything.
+    While(Arc<SharedRows<1>>),
+}
+
+impl Keep {
+    fn now(&self) -> bool {
+        match self {
+            Keep::None => false,
+            Keep::All => true,
+            Keep::While(word) => word.row(0)[0].load(Ordering::Acquire) != 0,
+        }
+    }
+}
 
 /// A listening socket.
 pub struct Listener {
@@ -18,7 +40,7 @@ pub struct Listener {
     /// The connection of the last claim, kept open until the next.
     last: Option<OwnedFd>,
     /// Connections stay, instead.
-    keep: bool,
+    keep: Keep,
     kept: Vec<OwnedFd>,
     /// What the client asks, where it speaks HTTP.
     request: Option<http::Request>,
@@ -26,7 +48,7 @@ pub struct Listener {
 
 impl Listener {
     /// `keep` says that connections stay.
-    pub fn new(fd: Arc<OwnedFd>, keep: bool) -> Listener {
+    pub fn new(fd: Arc<OwnedFd>, keep: Keep) -> Listener {
         Listener { fd, last: None, keep, kept: Vec::new(), request: None }
     }
 
@@ -39,7 +61,7 @@ impl Listener {
         if let Some(request) = &mut self.request {
             request.clear();
         }
-        if self.keep {
+        if self.keep.now() {
             self.kept.push(connection);
         } else {
             self.last = Some(connection);
@@ -96,8 +118,15 @@ impl Source for Listener {
         self.last = None;
     }
 
-    fn connection(&mut self) -> Option<Box<dyn Source>> {
-        self.kept.pop().map(|fd| Box::new(Connection::new(fd)) as Box<dyn Source>)
+    fn detach(&mut self) -> Option<Box<dyn Source + Send>> {
+        let last = Some(self.last.take()?);
+        let request = self.request.as_ref().map(|_| http::Request::new());
+        // One with a connection and nobody to accept more, so that it answers alike.
+        Some(Box::new(Listener { fd: self.fd.clone(), last, keep: Keep::None, kept: Vec::new(), request }))
+    }
+
+    fn connection(&mut self) -> Option<Box<dyn Source + Send>> {
+        self.kept.pop().map(|fd| Box::new(Connection::new(fd)) as Box<dyn Source + Send>)
     }
 
     fn identity(&self) -> u64 {

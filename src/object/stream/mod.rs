@@ -8,4 +8,4 @@ mod listener;
 
 pub(super) use clients::Clients;
 pub(super) use connections::Connections;
-pub(super) use listener::Listener;
+pub(super) use listener::{Keep, Listener};
