@@ -227,7 +227,7 @@ fn a_result_with_nothing_to_draw_says_so() {
 }
 
 fn stored(folder: &Folder, name: &str, results: &Results) -> String {
-    folder.file(name, &serde_json::to_string(results).unwrap())
+    folder.file(name, serde_json::to_string(results).unwrap())
 }
 
 fn contents(folder: &Path) -> Vec<String> {
@@ -242,18 +242,18 @@ fn the_folder_is_written_anew_and_holds_what_was_read() {
     let (one, two) = (stored(&folder, "one.json", &sample()), stored(&folder, "two.json", &grown()));
     let page = folder.path().join("deep/page");
     let output = page.to_str().unwrap();
-    run(&["report", &one, &two, "--output", output]).exits(0).shows(&["index.html", "PASS"]);
+    run(["report", &one, &two, "--output", output]).exits(0).shows(&["index.html", "PASS"]);
     assert_eq!(contents(&page), ["index.html", "results-1.json", "results-2.json"]);
     assert_eq!(std::fs::read(page.join("results-2.json")).unwrap(), std::fs::read(&two).unwrap());
-    run(&["report", &two, "--output", output]).exits(0);
+    run(["report", &two, "--output", output]).exits(0);
     assert_eq!(contents(&page), ["index.html", "results-1.json"]);
     assert_eq!(std::fs::read(page.join("results-1.json")).unwrap(), std::fs::read(&two).unwrap());
     // The copy beside the page can be the source of the next one.
     let copy = page.join("results-1.json");
-    run(&["report", copy.to_str().unwrap(), "--output", output]).exits(0);
+    run(["report", copy.to_str().unwrap(), "--output", output]).exits(0);
     assert_eq!(std::fs::read(copy).unwrap(), std::fs::read(&two).unwrap());
     let failed = changed(|r| cell(r, "epoll").verdict = Verdict::Fail);
-    run(&["report", &stored(&folder, "failed.json", &failed), "--output", output]).exits(1).shows(&["FAIL"]);
+    run(["report", &stored(&folder, "failed.json", &failed), "--output", output]).exits(1).shows(&["FAIL"]);
 }
 
 /// Refused with that message, and everything in the folder is as it was.

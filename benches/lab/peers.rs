@@ -30,11 +30,14 @@ struct Figures {
     latency: Option<[f64; 3]>,
 }
 
+/// Requests, requests a second, and where it prints them p50, p90, p99 in us.
+type PeerFigures = (f64, f64, Option<[f64; 3]>);
+
 struct Peer {
     name: &'static str,
     arguments: fn(port: u16, clients: u32, seconds: u64) -> Vec<String>,
-    /// Requests, requests a second, latencies.
-    read: fn(&str) -> Option<(f64, f64, Option<[f64; 3]>)>,
+    /// Out of what it printed.
+    read: fn(&str) -> Option<PeerFigures>,
 }
 
 const PEERS: &[Peer] = &[
