@@ -41,8 +41,11 @@ impl Request {
     pub fn answer(&mut self, connection: BorrowedFd<'_>) -> Result<(), Errno> {
         let fd = connection.as_raw_fd();
         while !self.is_whole() {
+            // Asked for no bytes, sockets of different families say different things.
+            if self.length == LONGEST {
+                return Err(Errno::EMSGSIZE);
+            }
             match recv(fd, &mut self.text[self.length..], MsgFlags::MSG_DONTWAIT)? {
-                0 if self.length == LONGEST => return Err(Errno::EMSGSIZE),
                 0 => return Err(Errno::EPIPE),
                 more => self.length += more,
             }
