@@ -16,7 +16,7 @@ const UNFINISHED: &str = ".new";
 
 pub fn run(args: &ReportArgs) -> Result<Exit, Failure> {
     let (names, read) = super::all_stored(&args.files)?;
-    let texts = args.files.iter().map(|path| fs::read_to_string(path)).collect::<Result<Vec<String>, _>>();
+    let texts = args.files.iter().map(fs::read_to_string).collect::<Result<Vec<String>, _>>();
     let texts = texts.map_err(|e| Failure::usage(format!("a result went away while it was read: {e}")))?;
     if let Some(at) = read.iter().position(|results| results.cells.is_empty()) {
         return Err(Failure::usage(format!(

@@ -44,7 +44,8 @@ pub fn map(matrix: &Matrix) -> String {
 fn median(entry: &Entry) -> Option<f64> {
     match entry.value {
         Value::Count { median, .. } => Some(median),
-        Value::Word(_) => None,
+        // Of a script, how many steps held: no number of wakeups.
+        Value::Word(_) | Value::Steps { .. } => None,
     }
 }
 

@@ -9,8 +9,14 @@ use crate::results::CellResult;
 
 const ROW: f64 = 42.0;
 
+/// Name, samples it needs, and its value in nanoseconds.
+type Mark = (&'static str, u64, fn(&Latency) -> u64);
+
+/// A latency of a cell, if it was measured.
+type Kind = fn(&Observation) -> Option<Latency>;
+
 /// Percentiles with the samples that each needs to be more than the largest one.
-const MARKS: [(&str, u64, fn(&Latency) -> u64); 7] = [
+const MARKS: [Mark; 7] = [
     ("min", 1, |l| l.min),
     ("p50", 2, |l| l.p50),
     ("p90", 10, |l| l.p90),
@@ -21,7 +27,7 @@ const MARKS: [(&str, u64, fn(&Latency) -> u64); 7] = [
 ];
 
 pub fn plot(chosen: &Chosen<'_>) -> Plot {
-    let kinds: [(&str, fn(&Observation) -> Option<Latency>); 2] = [
+    let kinds: [(&str, Kind); 2] = [
         ("from the event to the worker that has it", |seen| Some(seen.claim_latency)),
         ("from the intended start to the answer", |seen| seen.traffic.as_ref().map(|traffic| traffic.reply)),
     ];
@@ -32,7 +38,7 @@ pub fn plot(chosen: &Chosen<'_>) -> Plot {
     }
 }
 
-fn one(chosen: &Chosen<'_>, what: &str, of: fn(&Observation) -> Option<Latency>) -> Option<String> {
+fn one(chosen: &Chosen<'_>, what: &str, of: Kind) -> Option<String> {
     let sampled = |cell: &&CellResult| {
         let latency = of(seen(cell)).filter(|latency| latency.samples > 0)?;
         Some((cell.row.clone(), latency))
@@ -81,7 +87,7 @@ fn one(chosen: &Chosen<'_>, what: &str, of: fn(&Observation) -> Option<Latency>)
         .chain(MARKS.iter().map(|(name, ..)| format!("{name} us")))
         .collect();
     let line = |(wait, latency): &(String, Latency)| {
-        let value = |(_, needs, value): &(&str, u64, fn(&Latency) -> u64)| match latency.samples >= *needs {
+        let value = |(_, needs, value): &Mark| match latency.samples >= *needs {
             true => rounded(us(value(latency))),
             false => "-".into(),
         };
@@ -97,7 +103,7 @@ fn one(chosen: &Chosen<'_>, what: &str, of: fn(&Observation) -> Option<Latency>)
 }
 
 /// Percentiles that are more than another name of the largest sample.
-fn known(latency: &Latency) -> impl Iterator<Item = &'static (&'static str, u64, fn(&Latency) -> u64)> {
+fn known(latency: &Latency) -> impl Iterator<Item = &'static Mark> {
     let samples = latency.samples;
     MARKS.iter().filter(move |(_, needs, _)| samples >= *needs)
 }

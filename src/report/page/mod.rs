@@ -78,7 +78,7 @@ pub fn write(sources: &[Source<'_>], out: &mut dyn Write) -> io::Result<()> {
         }
     }
     write!(out, "{}{}", measured(), environments(sources))?;
-    write!(out, "{}</main>\n", downloads(sources)?)?;
+    writeln!(out, "{}</main>", downloads(sources)?)?;
     let herd = env!("CARGO_PKG_VERSION");
     writeln!(out, "<footer><p>Made by herd {herd}: one file, nothing to load.</p></footer>\n</body>\n</html>")
 }
