@@ -3,10 +3,16 @@
 CARGO ?= cargo
 TARGET = $(shell uname -m)-unknown-linux-gnu
 KERNELS = $(or $(HERD_KERNELS),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/herd/kernels)$(if $(RT),/rt)
+# Where `make install` puts things; DESTDIR is for packagers.
+PREFIX ?= /usr/local
+MAN = $(DESTDIR)$(PREFIX)/share/man/man1
+BASH = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+ZSH = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
+FISH = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 HERD = $(CARGO) run --quiet --release --
 
 .DEFAULT_GOAL := help
-.PHONY: help build static kernels matrix vm-check herd test check bench explain run list clean cargo
+.PHONY: help build static kernels matrix vm-check herd test check bench explain run list install uninstall clean cargo
 
 ## make help            these lines
 help:
@@ -73,6 +79,22 @@ matrix: static
 ## make vm-check        boot two kernels in QEMU and check the headline there
 vm-check:
 	contrib/vm-check.sh
+
+## make install         the program, man pages and completions below PREFIX=/usr/local
+# BUILT names a herd that is there already, and nothing is built.
+BUILT =
+install: $(if $(BUILT),,build)
+	install -d "$(DESTDIR)$(PREFIX)/bin" "$(MAN)" "$(BASH)" "$(ZSH)" "$(FISH)"
+	install -m 755 "$(or $(BUILT),$(or $(CARGO_TARGET_DIR),target)/release/herd)" "$(DESTDIR)$(PREFIX)/bin/herd"
+	"$(DESTDIR)$(PREFIX)/bin/herd" __man "$(MAN)"
+	@files=$$(mktemp -d) && "$(DESTDIR)$(PREFIX)/bin/herd" __completions "$$files" && \
+		install -m 644 "$$files/herd.bash" "$(BASH)/herd" && install -m 644 "$$files/_herd" "$(ZSH)/_herd" && \
+		install -m 644 "$$files/herd.fish" "$(FISH)/herd.fish"; code=$$?; rm -rf "$$files"; exit $$code
+
+## make uninstall       remove what `make install` put there
+uninstall:
+	rm -f "$(DESTDIR)$(PREFIX)/bin/herd" "$(MAN)"/herd.1 "$(MAN)"/herd-*.1 \
+		"$(BASH)/herd" "$(ZSH)/_herd" "$(FISH)/herd.fish"
 
 ## make clean           remove everything that was built
 clean: cargo

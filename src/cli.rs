@@ -4,9 +4,13 @@ use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
 mod advise;
+mod explain;
+mod overview;
 mod report;
 
 pub use advise::AdviseArgs;
+pub use explain::{ExplainArgs, ListArgs};
+pub use overview::OVERVIEW;
 pub use report::ReportArgs;
 
 use crate::experiment::cells::Set;
@@ -21,6 +25,7 @@ use crate::experiment::shard::Shard;
 #[command(
     version,
     args_conflicts_with_subcommands = true,
+    override_help = OVERVIEW,
     after_help = "Examples:\n  herd                 the herd and the fix, one table\n  herd list            what there is to run\n  herd explain herd    the lesson behind an experiment\n  herd run growth --set workers=2,4,8"
 )]
 pub struct Cli {
@@ -46,11 +51,13 @@ pub enum Command {
         after_help = "Examples:\n  herd check\n  herd check herd --repeat 10\n  herd check --cross-check\n  herd check my.toml --format junit >herd.xml"
     )]
     Check(CheckArgs),
-    /// What there is: experiments, objects, waits, loads, settings, metrics, probes, statements.
+    /// What there is: experiments, objects, waits, loads, settings, metrics, words.
     #[command(after_help = "Examples:\n  herd list\n  herd list --settings")]
     List(ListArgs),
-    /// The lesson of an experiment: drawing, question, what happens in the kernel.
-    #[command(after_help = "Example:\n  herd explain herd")]
+    /// The lesson of an experiment, or what a word, a metric or a verdict means.
+    #[command(
+        after_help = "Examples:\n  herd explain herd\n  herd explain table\n  herd explain wakeups_per_event\n  herd explain EPOLLEXCLUSIVE --lang zh\n  herd explain FAIL"
+    )]
     Explain(ExplainArgs),
     /// Show a stored result in any format.
     #[command(after_help = "Example:\n  herd show results/herd-1764000000.json --format csv")]
@@ -134,6 +141,12 @@ pub enum Command {
     /// Runs one cell; the lab starts itself this way.
     #[command(name = crate::cell::plan::COMMAND, hide = true)]
     Cell,
+    /// Writes the man pages into a directory; `make install` calls it.
+    #[command(name = "__man", hide = true)]
+    Man { dir: PathBuf },
+    /// Writes the completions of bash, zsh and fish into a directory.
+    #[command(name = "__completions", hide = true)]
+    Completions { dir: PathBuf },
 }
 
 #[derive(Debug, Args)]
@@ -199,42 +212,9 @@ pub struct FormatArgs {
     /// One line per expectation and per worker as well.
     #[arg(long, short)]
     pub verbose: bool,
-}
-
-#[derive(Debug, Args)]
-#[group(multiple = false)]
-pub struct ListArgs {
-    /// What workers can sleep on.
-    #[arg(long)]
-    pub objects: bool,
-    /// How workers can sleep.
-    #[arg(long)]
-    pub waits: bool,
-    /// Every object with every wait: what can be had, and why not.
-    #[arg(long)]
-    pub matrix: bool,
-    /// How events can arrive.
-    #[arg(long)]
-    pub loads: bool,
-    /// Everything an experiment or --set can change.
-    #[arg(long)]
-    pub settings: bool,
-    /// The numbers, with units.
-    #[arg(long)]
-    pub metrics: bool,
-    /// What this kernel can do.
-    #[arg(long)]
-    pub probes: bool,
-    /// What a script can say.
-    #[arg(long)]
-    pub statements: bool,
-}
-
-#[derive(Debug, Args)]
-pub struct ExplainArgs {
-    /// A name from `herd list`, or an experiment file.
-    #[arg(value_name = "NAME or FILE")]
-    pub experiment: String,
+    /// Below the table, draw wakeups against workers, and latencies.
+    #[arg(long, conflicts_with = "quiet")]
+    pub plot: bool,
 }
 
 #[derive(Debug, Args)]

@@ -26,3 +26,4 @@ pub mod runner;
 pub mod sys;
 pub mod vm;
 pub mod wait;
+pub mod words;

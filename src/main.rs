@@ -39,6 +39,8 @@ fn main() -> ExitCode {
         Some(Command::Report(args)) => command::report::run(&args),
         Some(Command::Vm(args)) => command::vm::run(&args),
         Some(Command::BisectScript(args)) => command::bisect::run(&args),
+        Some(Command::Man { dir }) => command::install::man(&dir),
+        Some(Command::Completions { dir }) => command::install::completions(&dir),
         Some(Command::Cell) => match herd::cell::coordinator::main() {
             Ok(()) => Ok(Exit::Pass),
             Err(e) => Err(Failure::machine(format!("cell: {e}"))),

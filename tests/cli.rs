@@ -260,7 +260,7 @@ fn every_experiment_is_explained() {
 
 #[test]
 fn help_has_an_example_and_goes_to_stdout() {
-    for command in [vec!["--help"], vec!["run", "--help"], vec!["list", "--help"], vec!["show", "-h"]] {
+    for command in [vec!["run", "--help"], vec!["explain", "--help"], vec!["list", "--help"], vec!["show", "-h"]] {
         let said = run(&command).exits(0).shows(&["Example"]);
         assert!(said.err.is_empty() && !said.out.contains("__cell"), "{command:?}: {said:?}");
     }

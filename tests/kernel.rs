@@ -43,6 +43,14 @@ const SHARED: &[(&str, &str)] = &[
 /// One of each kind.
 const PLAIN: [&str; 4] = ["block", "poll", "select", "epoll"];
 
+/// Servers with helpers, each in the placement it is for.
+const MODELS: &[(&str, &str)] = &[
+    ("fork", "kind = \"fork-per-client\"\nplacement = \"processes\""),
+    ("thread", "kind = \"thread-per-client\"\nplacement = \"processes\""),
+    ("threads of threads", "kind = \"thread-per-client\"\nplacement = \"threads\""),
+    ("queue", "kind = \"queue\"\nplacement = \"threads\""),
+];
+
 /// With a listener for each worker.
 const OWN: &[(&str, &str)] = &[
     ("own block", "kind = \"block\"\nsharing = \"own\""),
@@ -146,13 +154,22 @@ fn nothing_is_lost_or_doubled_on_unix_abstract() {
 }
 
 #[test]
+fn nothing_is_lost_or_doubled_where_helpers_serve() {
+    let head = format!("workers = 6\nevents = {EVENTS}\n[matrix]\nobject = [\"tcp\", \"unix\"]");
+    let results = measured(&experiment(&head, MODELS), &[], 0);
+    assert_eq!(results.cells.len(), 2 * MODELS.len());
+    results.cells.iter().for_each(conserved);
+}
+
+#[test]
 fn every_listener_and_every_wait_is_among_them() {
     // Those that take no connections are walked by tests/matrix.rs.
     let listeners: Vec<&str> = herd::object::LIST.iter().filter(|o| o.listens()).map(|o| o.name()).collect();
     assert_eq!(listeners, ["tcp", "tcp6", "unix", "unix-abstract"], "add a test above for the new object");
     for wait in herd::wait::names().into_iter().filter(|name| *name != "null") {
         let row = format!("kind = \"{wait}\"");
-        assert!(SHARED.iter().any(|(_, settings)| settings.starts_with(&row)), "{wait} has no row in SHARED");
+        let known = SHARED.iter().chain(MODELS).any(|(_, settings)| settings.starts_with(&row));
+        assert!(known, "{wait} has no row in SHARED or MODELS");
     }
 }
 

@@ -147,3 +147,66 @@ fn jobs_of_github_merge_to_one_run() {
     }
     merges(&folder);
 }
+
+/// The result of a matrix over workers, as a course would keep it.
+fn course_result() -> String {
+    let text = "title = \"t\"\n[defaults]\nkind = \"null\"\nevents = 7\n[matrix]\nworkers = [2, 4]\n[[wait]]\nname = \"one\"\n\
+        [[wait]]\nname = \"two\"\nnull_wakeups = 2\n[[wait]]\nname = \"blind\"\nnull_invalid = \"made up\"\n";
+    let said = said(Command::new(env!("CARGO_BIN_EXE_herd")).args(["run", &file("course", text), "--format", "json"]));
+    assert_eq!(said.code, Some(3), "{said:#?}");
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("course.json");
+    std::fs::write(&path, said.out).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+/// Whether Python can run what follows; says so where not.
+fn python_has(module: &str) -> bool {
+    let found = Command::new("python3").args(["-c", &format!("import {module}")]).output();
+    let found = found.is_ok_and(|output| output.status.success());
+    if !found {
+        eprintln!("skip: python3 with the module {module} is not installed");
+    }
+    found
+}
+
+#[test]
+fn python_reads_a_result() {
+    if !python_has("json") {
+        return;
+    }
+    let path = course_result();
+    let read = |path: &str| said(Command::new("python3").arg(recipe("course/read_results.py")).arg(path));
+    let said_of = read(&path);
+    assert_eq!(said_of.code, Some(0), "{said_of:#?}");
+    let lines: Vec<Vec<&str>> = said_of.out.lines().skip(1).map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(lines.len(), 6, "{said_of:#?}");
+    assert!(lines.contains(&vec!["course", "two", "N=4", "2.00", "1.0", "pass"]), "{lines:?}");
+    assert!(lines.iter().filter(|line| line[1] == "blind").all(|line| line.ends_with(&["invalid"])), "{lines:?}");
+    // It knows the schema that this herd writes, and no newer one.
+    let newer = std::fs::read_to_string(&path).unwrap().replacen("\"schema\": 1", "\"schema\": 99", 1);
+    for (name, text, wanted) in [
+        ("newer", newer.as_str(), "has schema 99"),
+        ("list", "[]", "is not a herd result"),
+        ("torn", "{\"schema\": 1,", "is not a JSON document"),
+    ] {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("course-{name}.json"));
+        std::fs::write(&path, text).unwrap();
+        let said = read(path.to_str().unwrap());
+        assert!(said.code == Some(2) && said.err.contains(wanted) && !said.err.contains("Traceback"), "{said:#?}");
+    }
+    assert!(read("/nowhere.json").err.contains("cannot read /nowhere.json"));
+}
+
+#[test]
+fn the_notebook_runs_from_start_to_end() {
+    if !python_has("nbconvert, ipykernel") {
+        return;
+    }
+    let mut command = Command::new("python3");
+    command.args(["-m", "nbconvert", "--to", "markdown", "--execute", "--stdout", &recipe("course/herd.ipynb")]);
+    let said = said(command.env("HERD_RESULT", course_result()).current_dir(recipe("course")));
+    assert_eq!(said.code, Some(0), "{said:#?}");
+    for wanted in ["6 cells", "two                      N=4     ####", "2.00 woken = 1.00 needed"] {
+        assert!(said.out.contains(wanted), "no {wanted:?}: {said:#?}");
+    }
+}

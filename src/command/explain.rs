@@ -1,23 +1,32 @@
-//! `herd explain`: the lesson of one experiment.
+//! `herd explain`: the lesson of one experiment, or a word of the glossary.
 
 use std::io::{self, Write};
 
-use super::{Failure, load, print};
+use super::{Failure, load, locale, print, word};
 use crate::analysis::judge::expected;
 use crate::analysis::metrics;
 use crate::cli::ExplainArgs;
 use crate::exit::Exit;
-use crate::experiment::{Cell, Expectation};
+use crate::experiment::{Cell, Expectation, embedded};
 use crate::report::wrapped;
+use crate::words::{self, Language};
 
 /// Columns of a terminal.
-const WIDTH: usize = 80;
+pub(super) const WIDTH: usize = 80;
 /// What a table shows when its experiment does not say.
 const PLAIN: [&str; 4] =
     ["wakeups_per_event", "returns_per_event", "spurious_hidden_per_event", "spurious_visible_per_event"];
 
 pub fn run(args: &ExplainArgs) -> Result<Exit, Failure> {
-    let experiment = load(&args.experiment)?;
+    let name = args.name.join(" ");
+    let language = locale::language(args.lang);
+    let is_file = name.contains('/') || name.ends_with(".toml");
+    // Experiments win: they were there first, and scripts ask for them.
+    if args.word || (!is_file && embedded::text(&name).is_none()) {
+        word::explain(&name, language)?;
+        return Ok(Exit::Pass);
+    }
+    let experiment = load(&name)?;
     let cells = experiment.cells(&[])?;
     print(|out| {
         writeln!(out, "{}\n", experiment.title)?;
@@ -53,7 +62,15 @@ pub fn run(args: &ExplainArgs) -> Result<Exit, Failure> {
             let (about, unit) = metrics::column(&name).expect("checked when the experiment was read");
             indented(out, 2, &format!("{name}: {about} [{unit}]"))?;
         }
-        writeln!(out, "\nRun it: herd run {}", args.experiment)
+        writeln!(out, "\nRun it: herd run {name}")?;
+        let texts = words::catalogue(language);
+        if language != Language::English {
+            writeln!(out, "{}", texts.message("experiment", &name))?;
+        }
+        match words::find(&name).filter(|_| !is_file) {
+            Some(_) => writeln!(out, "{}", texts.message("is_word_too", &name)),
+            None => Ok(()),
+        }
     })?;
     Ok(Exit::Pass)
 }

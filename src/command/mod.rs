@@ -6,7 +6,9 @@ pub mod check;
 pub mod compare;
 pub mod doctor;
 pub mod explain;
+pub mod install;
 pub mod list;
+mod locale;
 pub mod matrix;
 mod measure;
 pub mod merge;
@@ -17,6 +19,7 @@ pub mod show;
 mod store;
 pub mod timeline;
 pub mod vm;
+mod word;
 
 use std::io::{self, Write};
 

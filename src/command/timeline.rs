@@ -15,7 +15,7 @@ pub fn run(args: &TimelineArgs) -> Result<Exit, Failure> {
     let wish = Wish { timeline: Some(args.event), count_with: args.count_with.clone(), ..Wish::default() };
     let how = How { repeat: 1, wish: &wish, quiet: args.quiet, purpose: Purpose::Show };
     let (results, stopped) = measure(&[experiment], &cells, &how)?;
-    super::run::show(&results, &FormatArgs { format: args.format.clone(), quiet: false, verbose: false })?;
+    super::run::show(&results, &FormatArgs { format: args.format.clone(), quiet: false, verbose: false, plot: false })?;
     Ok(stopped.map_or_else(|| exit(&results), Exit::Signal))
 }
 

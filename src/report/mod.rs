@@ -19,6 +19,7 @@ mod markdown;
 pub mod matrix;
 pub mod page;
 mod perfetto;
+pub mod plot;
 mod table;
 mod timeline;
 

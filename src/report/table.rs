@@ -9,6 +9,7 @@ use tabled::settings::Style as Lines;
 use super::grid::{self, Grid};
 use super::{Report, Style};
 use crate::results::{CellResult, ExperimentFacts, Results, Verdict};
+use crate::words;
 
 /// The default.
 pub struct Table;
@@ -60,6 +61,13 @@ fn experiment_to(results: &Results, experiment: &ExperimentFacts, style: Style, 
         }
         other_steps(cell, out)?;
     }
+    let why = reasons(cells.clone());
+    if !why.is_empty() {
+        let named: Vec<String> = why.iter().map(|word| format!("herd explain {word}")).collect();
+        for line in wrapped(&format!("What that may mean: {}", named.join(", ")), style.width) {
+            writeln!(out, "{line}")?;
+        }
+    }
     if style.verbose {
         for cell in cells.clone() {
             details(cell, out)?;
@@ -78,6 +86,23 @@ fn experiment_to(results: &Results, experiment: &ExperimentFacts, style: Style, 
         writeln!(out)?;
     }
     Ok(())
+}
+
+/// The words of the glossary that say why a cell may be as it is.
+fn reasons<'a>(cells: impl Iterator<Item = &'a CellResult>) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    for cell in cells.filter(|c| matches!(c.verdict, Verdict::Fail | Verdict::Invalid)) {
+        let failed = cell.expectations.iter().filter(|e| e.verdict == Verdict::Fail);
+        let metrics = failed.filter(|e| words::find(&e.metric).is_some()).map(|e| e.metric.clone());
+        for word in metrics.chain([cell.verdict.to_string()]) {
+            if !found.contains(&word) {
+                found.push(word);
+            }
+        }
+    }
+    // The general ones last.
+    found.sort_by_key(|word| matches!(word.as_str(), "FAIL" | "invalid"));
+    found
 }
 
 /// The steps of a script that went wrong, besides the one in its reason.

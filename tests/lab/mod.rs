@@ -64,7 +64,7 @@ impl Said {
     }
 }
 
-/// The binary under test, with an environment that does not colour or redirect it.
+/// The binary under test, with an environment that does not colour, translate or redirect it.
 pub fn herd<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Command {
     wrapped(&[], args)
 }
@@ -81,7 +81,17 @@ pub fn wrapped<S: AsRef<OsStr>>(before: &[&str], args: impl IntoIterator<Item = 
         }
     };
     command.args(args).stdin(Stdio::null());
-    for name in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "FORCE_COLOR", "COLUMNS"] {
+    for name in [
+        "NO_COLOR",
+        "CLICOLOR",
+        "CLICOLOR_FORCE",
+        "FORCE_COLOR",
+        "COLUMNS",
+        "LC_ALL",
+        "LC_MESSAGES",
+        "LC_CTYPE",
+        "LANG",
+    ] {
         command.env_remove(name);
     }
     command
