@@ -4,11 +4,10 @@
 
 use std::collections::BTreeMap;
 
-/// File, prefix of the line, counters.
-const WATCHED: &[(&str, &str, &[&str])] = &[
+/// File and counters; of those that stand in it twice the first is UDP's.
+const WATCHED: &[(&str, &[&str])] = &[
     (
         "/proc/net/netstat",
-        "TcpExt:",
         &[
             "ListenOverflows",
             "ListenDrops",
@@ -18,7 +17,7 @@ const WATCHED: &[(&str, &str, &[&str])] = &[
             "TCPMigrateReqFailure",
         ],
     ),
-    ("/proc/net/snmp", "Udp:", &["RcvbufErrors", "NoPorts"]),
+    ("/proc/net/snmp", &["RcvbufErrors", "NoPorts"]),
 ];
 
 /// The counters at one moment.
@@ -28,9 +27,9 @@ impl Drops {
     /// What there is now; a counter that this kernel has not is left out.
     pub fn read() -> Drops {
         let mut found = BTreeMap::new();
-        for (file, prefix, names) in WATCHED {
+        for (file, names) in WATCHED {
             let text = std::fs::read_to_string(file).unwrap_or_default();
-            found.extend(counters(&text, prefix).into_iter().filter(|(name, _)| names.contains(&name.as_str())));
+            found.extend(names.iter().filter_map(|name| Some(((*name).to_owned(), counter(&text, name)?))));
         }
         Drops(found)
     }
@@ -46,14 +45,14 @@ impl Drops {
     }
 }
 
-/// Both lines that begin with `prefix`: names, then numbers.
-fn counters(text: &str, prefix: &str) -> BTreeMap<String, u64> {
-    let mut lines = text.lines().filter_map(|line| line.strip_prefix(prefix));
-    let (Some(names), Some(numbers)) = (lines.next(), lines.next()) else {
-        return BTreeMap::new();
-    };
-    let numbers = numbers.split_whitespace().map(|number| number.parse().unwrap_or(0));
-    names.split_whitespace().map(str::to_owned).zip(numbers).collect()
+/// One counter of such a file. Two lines belong together: names, and behind them the
+/// numbers.
+pub fn counter(text: &str, name: &str) -> Option<u64> {
+    let lines: Vec<&str> = text.lines().collect();
+    lines.chunks_exact(2).find_map(|pair| {
+        let at = pair[0].split_whitespace().position(|known| known == name)?;
+        pair[1].split_whitespace().nth(at)?.parse().ok()
+    })
 }
 
 #[cfg(test)]
@@ -63,9 +62,8 @@ mod tests {
     #[test]
     fn names_and_numbers_stand_in_two_lines() {
         let text = "TcpExt: SyncookiesSent ListenOverflows\nTcpExt: 3 17\nIpExt: InNoRoutes\nIpExt: 5\n";
-        let found = counters(text, "TcpExt:");
-        assert_eq!(found.get("ListenOverflows"), Some(&17));
-        assert_eq!(found.len(), 2);
-        assert!(counters(text, "Udp:").is_empty());
+        assert_eq!(counter(text, "ListenOverflows"), Some(17));
+        assert_eq!(counter(text, "InNoRoutes"), Some(5));
+        assert_eq!(counter(text, "Other"), None);
     }
 }

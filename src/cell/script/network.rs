@@ -37,16 +37,7 @@ pub fn set(name: &str, value: &str) -> Result<(), Errno> {
 /// A counter of the network that we are in; ENOENT where this kernel has none such.
 pub fn counter(name: &str) -> Result<u64, Errno> {
     let text = fs::read_to_string("/proc/net/netstat").map_err(super::table::errno)?;
-    find(&text, name).ok_or(Errno::ENOENT)
-}
-
-/// Two lines belong together: names, and behind them the values.
-fn find(text: &str, name: &str) -> Option<u64> {
-    let lines: Vec<&str> = text.lines().collect();
-    lines.chunks_exact(2).find_map(|pair| {
-        let at = pair[0].split_whitespace().position(|known| known == name)?;
-        pair[1].split_whitespace().nth(at)?.parse().ok()
-    })
+    crate::cell::drops::counter(&text, name).ok_or(Errno::ENOENT)
 }
 
 /// Comes back when every packet that was sent over loopback before, by any process
@@ -83,14 +74,6 @@ pub fn let_arrive(cpus: &[usize], home: usize) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_counter_is_found_by_the_name_above_it() {
-        let text = "TcpExt: SyncookiesSent ListenOverflows\nTcpExt: 1 19\nIpExt: InNoRoutes\nIpExt: 7\n";
-        assert_eq!(find(text, "ListenOverflows"), Some(19));
-        assert_eq!(find(text, "InNoRoutes"), Some(7));
-        assert_eq!(find(text, "ListenDrops"), None);
-    }
 
     #[test]
     fn what_was_sent_arrives() {
