@@ -23,8 +23,8 @@ const KVM_PATIENCE: Duration = Duration::from_secs(15);
 // As QEMU spells them.
 const KVM: &str = "kvm";
 /// One thread for all CPUs. With a thread each, every wake of a worker on another CPU
-/// waits for the host's scheduler: four times as long here, and some kernels crash
-/// or hang now and then while code is patched (6.12 and 7.3).
+/// waits for the host's scheduler: four times as long here. (6.12.107 crashes now and
+/// then before PID 1 either way.)
 const TCG: &str = "tcg,thread=single";
 /// How long a QEMU that has closed its port may take to end and to print why.
 const LAST_WORDS: Duration = Duration::from_secs(2);
