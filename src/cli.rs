@@ -151,7 +151,7 @@ pub enum Command {
 
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// Names from `herd list`, or experiment files; the headline if none is given.
+    /// Names from `herd list`, or experiment files, or NAME:ROW for one row; the headline if none is given.
     #[arg(value_name = "NAME or FILE")]
     pub experiments: Vec<String>,
     #[command(flatten)]
@@ -162,7 +162,7 @@ pub struct RunArgs {
 
 #[derive(Debug, Args)]
 pub struct CheckArgs {
-    /// Names from `herd list`, or experiment files; all of the list if none is given.
+    /// Names from `herd list`, or experiment files, or NAME:ROW for one row; all of the list if none is given.
     #[arg(value_name = "NAME or FILE")]
     pub experiments: Vec<String>,
     /// How to report it.
@@ -290,7 +290,7 @@ pub struct TimelineArgs {
 
 #[derive(Debug, Args)]
 pub struct VmArgs {
-    /// Names from `herd list`, or experiment files; the headline if none is given,
+    /// Names from `herd list`, or experiment files, or NAME:ROW for one row; the headline if none is given,
     /// all of the list with --check.
     #[arg(value_name = "NAME or FILE")]
     pub experiments: Vec<String>,
