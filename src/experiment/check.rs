@@ -197,7 +197,7 @@ pub fn check(settings: &Settings) -> Result<(), String> {
         }
     }
     let kinds: std::collections::BTreeSet<String> =
-        (0..settings.workers).map(|i| settings.for_worker(i).wait).collect();
+        distinct_workers(settings).map(|i| settings.for_worker(i).wait).collect();
     let waits = || kinds.iter().map(|kind| crate::wait::find(kind).expect("the key table knows only listed waits"));
     if let Some(blocking) = waits().find(|wait| wait.blocks())
         && waits().any(|wait| !wait.blocks())

@@ -365,11 +365,14 @@ impl Settings {
         if self.traffic.patience_ms > 0 { self.traffic.patience_ms } else { self.limit_ms }
     }
 
+    /// Whether that is true of some worker; without overrides one is as good as all.
+    pub fn some_worker(&self, holds: impl Fn(&WorkerSettings) -> bool) -> bool {
+        super::cells::distinct_workers(self).any(|index| holds(&self.for_worker(index)))
+    }
+
     /// Whether some worker sleeps while it is busy, so that a timer wakes it.
     pub fn sleeps_in_holds(&self) -> bool {
-        (0..self.workers).map(|index| self.for_worker(index)).any(|worker| {
-            worker.busy == Busy::Sleep && worker.before_claim_us + worker.after_claim_us + worker.stall_us > 0
-        })
+        self.some_worker(|w| w.busy == Busy::Sleep && w.before_claim_us + w.after_claim_us + w.stall_us > 0)
     }
 
     /// The settings of worker `index`, with its overrides applied.

@@ -10,7 +10,7 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
-use super::{Demand, Wait, one_shared_listener};
+use super::{Demand, Wait, one_shared_listener, whole_cells_only};
 use crate::cell::contract::{Asleep, Call, During, Refusal, SetupError, SharedWait, Sleeper, Source, Woken};
 use crate::experiment::Settings;
 use crate::experiment::settings::WorkerSettings;
@@ -40,10 +40,8 @@ impl Wait for Acceptor {
     fn refuse(&self, worker: &WorkerSettings, cell: &Settings) -> Option<Refusal> {
         let reason = if cell.workers < 2 {
             "acceptor needs somebody to hand connections to: workers = 2 or more"
-        } else if cell.worker.wait != self.name() || cell.overrides.iter().any(|o| o.set.contains_key("kind")) {
-            "acceptor is for whole cells: each worker takes part; leave kind out of the overrides"
         } else {
-            return one_shared_listener(worker, cell, self.name());
+            return whole_cells_only(cell, self.name()).or_else(|| one_shared_listener(worker, cell, self.name()));
         };
         Some(Refusal { reason: reason.into(), forcible: false })
     }

@@ -23,7 +23,7 @@ use nix::errno::Errno;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, getpid};
 
-use super::{Demand, Wait, one_shared_listener};
+use super::{Demand, Wait, accept_for_another, one_shared_listener, with_helpers};
 use crate::cell::contract::{
     Asleep, Call, Children, During, Helpers, Job, Refusal, SetupError, SharedWait, Sleeper, Source, Woken,
 };
@@ -61,8 +61,7 @@ impl Wait for ForkPerClient {
     }
 
     fn share(&self, _: &WorkerSettings, _: &[Box<dyn Source>]) -> Result<SharedWait, SetupError> {
-        let helpers = Helpers::new().during(Call::Mmap)?;
-        Ok(SharedWait { helpers: Some(Arc::new(helpers)), ..SharedWait::default() })
+        with_helpers()
     }
 
     fn open(
@@ -101,7 +100,7 @@ impl Forking {
 
 impl Sleeper for Forking {
     fn wait(&mut self, sources: &mut [Box<dyn Source>], _ready: &mut Vec<usize>) -> Woken {
-        sources[0].claim().map_or_else(Woken::Failed, Woken::Delegated)
+        accept_for_another(sources)
     }
 
     fn delegate(&mut self, job: Job) -> Result<(), Errno> {

@@ -1,6 +1,8 @@
 //! The ways a worker can sleep. One file each, one line each in [`LIST`].
 
-use crate::cell::contract::{Refusal, SetupError, SharedWait, Sleeper, Source};
+use std::sync::Arc;
+
+use crate::cell::contract::{Call, During, Helpers, Refusal, SetupError, SharedWait, Sleeper, Source, Woken};
 use crate::experiment::Settings;
 use crate::experiment::settings::{Accept, Sharing, WaitCall, WorkerSettings};
 
@@ -122,6 +124,27 @@ fn one_shared_listener(worker: &WorkerSettings, cell: &Settings, name: &str) -> 
         return foreign(worker, name, &["lock"]);
     };
     Some(Refusal { reason: reason.replace("{}", name), forcible: false })
+}
+
+/// The refusal of a wait in which each worker has a part of its own, where some wait
+/// in another way.
+fn whole_cells_only(cell: &Settings, name: &str) -> Option<Refusal> {
+    let mixed = cell.worker.wait != name || cell.overrides.iter().any(|o| o.set.contains_key("kind"));
+    mixed.then(|| Refusal {
+        reason: format!("{name} is for whole cells: each worker takes part; leave kind out of the overrides"),
+        forcible: false,
+    })
+}
+
+/// What workers share that have others serve their clients: the counts of these.
+fn with_helpers() -> Result<SharedWait, SetupError> {
+    let helpers = Helpers::new().during(Call::Mmap)?;
+    Ok(SharedWait { helpers: Some(Arc::new(helpers)), ..SharedWait::default() })
+}
+
+/// Sleeps in accept, for a client whom somebody else will serve.
+fn accept_for_another(sources: &mut [Box<dyn Source>]) -> Woken {
+    sources[0].claim().map_or_else(Woken::Failed, Woken::Delegated)
 }
 
 /// The refusal of a setting that means nothing to this wait.

@@ -14,7 +14,7 @@ use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
-use super::{Demand, Wait, one_shared_listener};
+use super::{Demand, Wait, one_shared_listener, whole_cells_only};
 use crate::cell::contract::{Asleep, Refusal, SetupError, SharedWait, Sleeper, Source, Woken, WorkQueue};
 use crate::experiment::Settings;
 use crate::experiment::settings::WorkerSettings;
@@ -45,10 +45,8 @@ impl Wait for Queue {
             "queue needs somebody to take connections from it: workers = 2 or more"
         } else if cell.placement().processes > 1 {
             "the queue is in the memory of one process; use placement = \"threads\", or kind = \"acceptor\""
-        } else if cell.worker.wait != self.name() || cell.overrides.iter().any(|o| o.set.contains_key("kind")) {
-            "queue is for whole cells: each worker takes part; leave kind out of the overrides"
         } else {
-            return one_shared_listener(worker, cell, self.name());
+            return whole_cells_only(cell, self.name()).or_else(|| one_shared_listener(worker, cell, self.name()));
         };
         Some(Refusal { reason: reason.into(), forcible: false })
     }

@@ -16,10 +16,8 @@ use std::sync::Arc;
 
 use nix::errno::Errno;
 
-use super::{Demand, Wait, one_shared_listener};
-use crate::cell::contract::{
-    Asleep, Call, During, Helpers, Job, Refusal, SetupError, SharedWait, Sleeper, Source, Woken,
-};
+use super::{Demand, Wait, accept_for_another, one_shared_listener, with_helpers};
+use crate::cell::contract::{Asleep, Helpers, Job, Refusal, SetupError, SharedWait, Sleeper, Source, Woken};
 use crate::experiment::Settings;
 use crate::experiment::settings::WorkerSettings;
 
@@ -51,8 +49,7 @@ impl Wait for ThreadPerClient {
     }
 
     fn share(&self, _: &WorkerSettings, _: &[Box<dyn Source>]) -> Result<SharedWait, SetupError> {
-        let helpers = Helpers::new().during(Call::Mmap)?;
-        Ok(SharedWait { helpers: Some(Arc::new(helpers)), ..SharedWait::default() })
+        with_helpers()
     }
 
     fn open(
@@ -71,7 +68,7 @@ struct Starting {
 
 impl Sleeper for Starting {
     fn wait(&mut self, sources: &mut [Box<dyn Source>], _ready: &mut Vec<usize>) -> Woken {
-        sources[0].claim().map_or_else(Woken::Failed, Woken::Delegated)
+        accept_for_another(sources)
     }
 
     fn delegate(&mut self, job: Job) -> Result<(), Errno> {
