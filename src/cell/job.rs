@@ -126,11 +126,15 @@ pub struct Children([u64; 3]);
 impl Children {
     pub fn so_far() -> Children {
         let usage: Usage = getrusage(UsageWho::RUSAGE_CHILDREN).expect("getrusage cannot fail for ourselves");
-        let cpu_us = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
         Children([
-            cpu_us as u64 * 1000,
+            cpu_ns_of(&usage),
             usage.voluntary_context_switches() as u64,
             usage.involuntary_context_switches() as u64,
         ])
     }
+}
+
+/// CPU time in nanoseconds, to the microsecond.
+pub(super) fn cpu_ns_of(usage: &Usage) -> u64 {
+    (usage.user_time().num_microseconds() + usage.system_time().num_microseconds()) as u64 * 1000
 }

@@ -48,6 +48,6 @@ impl Limited {
 fn remove(group: &CpuGroup) {
     let deadline = Instant::now() + EMPTY_LIMIT;
     while Instant::now() < deadline && group.remove().is_err_and(|e| e.raw_os_error() == Some(libc::EBUSY)) {
-        let _ = nix::sched::sched_yield();
+        crate::sys::spin::yield_cpu();
     }
 }

@@ -5,6 +5,7 @@
 use std::time::{Duration, Instant};
 
 use super::contract::{Injector, SetupError};
+use super::coordinator::invalid;
 use super::crew::{Crew, TRIES_PER_CHECK};
 use super::ledger::{Ledger, Phase};
 use super::plan::Plan;
@@ -32,6 +33,8 @@ pub struct Stage<'a> {
     pub crew: &'a Crew,
     pub watch: &'a mut Watch,
     pub injector: &'a mut dyn Injector,
+    /// Of a load that waits for no barrier.
+    pace: Option<Pace>,
     tally: Tally,
     /// Events fired, and the claims there were before the first of them.
     fired: u64,
@@ -59,6 +62,7 @@ impl<'a> Stage<'a> {
             crew,
             watch,
             injector,
+            pace: load::pace(&plan.settings),
             tally: Tally::new(ledger.workers()),
             fired: 0,
             base: 0,
@@ -119,7 +123,7 @@ impl<'a> Stage<'a> {
 
     /// Fires so many events, or for so long where that is not 0.
     fn fire_all(&mut self, events: u64, duration_ms: u64) -> Result<Option<Seen>, End> {
-        if let Some(pace) = load::pace(&self.plan.settings) {
+        if let Some(pace) = self.pace {
             let mut seen = self.drive(pace, events, duration_ms)?;
             let drained = now_ns();
             self.settle(self.fired)?;
@@ -161,7 +165,7 @@ impl<'a> Stage<'a> {
         self.fired += if pace == Pace::Attached { self.claims() } else { traffic.pacer().fired() };
         // Who stalls on purpose cannot keep up, and that is the point.
         let settings = &self.plan.settings;
-        if (0..settings.workers).all(|worker| settings.for_worker(worker).stall_us == 0) {
+        if !settings.some_worker(|worker| worker.stall_us > 0) {
             self.warnings.extend(traffic.pacer().saturated());
         }
         let seen = traffic.into_seen();
@@ -209,7 +213,6 @@ impl<'a> Stage<'a> {
         let claims = self.barrier()?;
         let change = self.watch.take(self.ledger).map_err(invalid_io)?;
         self.tally.dsleeps = self.tally.dsleeps.zip(change.dsleeps).map(|(sum, more)| sum + more);
-        let before = self.tally.winners_total();
         let third = (self.fired - batch) * 3 / self.plan.settings.events;
         let claimed = self.tally.read(self.ledger, third.min(2) as usize)?;
         if let (1, &[(_, worker)]) = (batch, claimed.as_slice())
@@ -219,15 +222,14 @@ impl<'a> Stage<'a> {
             woken.into_iter().for_each(|ns| self.tally.woken.saturating_record(ns.max(1)));
         }
         self.injector.retire(claims < self.fired);
-        let claimed = self.tally.winners_total() - before;
-        self.tally.round(change.wakeups, change.returns, claimed, self.plan.trace);
+        self.tally.round(change.wakeups, change.returns, claimed.len() as u64, self.plan.trace);
         Ok(())
     }
 
     /// Waits until all is claimed and everybody sleeps; or, where events may be
     /// left, until everybody sleeps on what is left. Returns the claims so far.
     fn barrier(&mut self) -> Result<u64, End> {
-        let attached = load::pace(&self.plan.settings) == Some(Pace::Attached);
+        let attached = self.pace == Some(Pace::Attached);
         let start = Instant::now();
         let limit = Duration::from_millis(self.plan.settings.limit_ms);
         let limit = if self.cut { limit.min(Duration::from_nanos(GRACE_NS)) } else { limit };
@@ -326,10 +328,6 @@ impl<'a> Stage<'a> {
         }
         alive.map_err(invalid)
     }
-}
-
-fn invalid(reason: String) -> End {
-    End::Invalid { reason, again: false }
 }
 
 fn invalid_io(error: std::io::Error) -> End {

@@ -86,10 +86,6 @@ impl Tally {
         }
     }
 
-    pub(super) fn winners_total(&self) -> u64 {
-        self.seen.iter().sum()
-    }
-
     /// Forgets all but how far the records were read: what comes now counts.
     pub(super) fn restart(&mut self) {
         let seen = std::mem::take(&mut self.seen);

@@ -16,11 +16,12 @@ use hdrhistogram::Histogram;
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::resource::{UsageWho, getrusage};
-use nix::sys::time::TimeValLike;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 
 use super::contract::{Begun, Injector, SetupError};
+use super::coordinator::invalid;
 use super::drops::Drops;
+use super::job::cpu_ns_of;
 use super::pacer::Pacer;
 use super::tally::{Tally, histogram, latency_of};
 use super::worker::now_ns;
@@ -301,10 +302,5 @@ impl Traffic {
 
 /// CPU time of this process so far.
 fn cpu_ns() -> u64 {
-    let usage = getrusage(UsageWho::RUSAGE_SELF).expect("getrusage cannot fail for ourselves");
-    (usage.user_time().num_microseconds() + usage.system_time().num_microseconds()) as u64 * 1000
-}
-
-fn invalid(reason: String) -> End {
-    End::Invalid { reason, again: false }
+    cpu_ns_of(&getrusage(UsageWho::RUSAGE_SELF).expect("getrusage cannot fail for ourselves"))
 }

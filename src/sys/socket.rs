@@ -14,6 +14,13 @@ pub fn peer_port(connection: BorrowedFd<'_>) -> u32 {
     u32::from(address.and_then(|a| a.as_socket()).map_or(0, |a| a.port()))
 }
 
+/// Sends what the socket has room for now: no sleep, and no SIGPIPE where the other
+/// end has gone (send(2)). Returns the number of bytes.
+pub fn send_now(socket: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize, Errno> {
+    use nix::sys::socket::{MsgFlags, send};
+    send(socket.as_raw_fd(), bytes, MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT)
+}
+
 /// Takes the address from a datagram socket whose port the kernel chose, whoever
 /// else has a descriptor of it (connect(2): AF_UNSPEC dissolves the association;
 /// net/ipv4/udp.c, `__udp_disconnect` unhashes what was not bound to a port by name).

@@ -89,7 +89,7 @@ impl Staff {
         if Instant::now() > deadline {
             return Err(invalid(format!("w{worker} has not come back after {} ms", self.limit.as_millis())));
         }
-        let _ = nix::sched::sched_yield();
+        sys::spin::yield_cpu();
         Ok(())
     }
 

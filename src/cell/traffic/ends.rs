@@ -1,14 +1,15 @@
 //! How clients come to their end: answered, cut off, refused, or out of patience.
 
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 
 use nix::errno::Errno;
 use nix::sys::epoll::EpollEvent;
-use nix::sys::socket::{MsgFlags, recv, send};
+use nix::sys::socket::{MsgFlags, recv};
 
 use super::{Client, HEARS, Traffic};
 use crate::cell::tally::Tally;
 use crate::cell::worker::now_ns;
+use crate::sys::socket::send_now;
 
 impl Traffic {
     /// Something came to a client: its answer, or its end.
@@ -18,10 +19,11 @@ impl Traffic {
         };
         let mut answer = [0; 512];
         let end = client.end.as_raw_fd();
-        let heard = match client.unsent.map(|request| speak(end, request)) {
+        // All of it: a fresh socket buffer has room.
+        let heard = match client.unsent.map(|request| send_now(client.end.as_fd(), request)) {
             None => recv(end, &mut answer, MsgFlags::MSG_DONTWAIT),
             Some(Err(errno)) => Err(errno),
-            Some(Ok(())) => {
+            Some(Ok(_)) => {
                 client.unsent = None;
                 match self.instance.modify(&client.end, &mut EpollEvent::new(HEARS, place as u64)) {
                     Ok(()) => return,
@@ -122,9 +124,4 @@ impl Traffic {
             places.retain(|other| *other != place);
         }
     }
-}
-
-/// Sends all of it, which a fresh socket buffer has room for.
-fn speak(end: i32, request: &[u8]) -> nix::Result<()> {
-    send(end, request, MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT).map(drop)
 }

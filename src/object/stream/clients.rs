@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -15,6 +15,7 @@ use super::http::REQUEST;
 use crate::cell::contract::{Begun, Call, During, Injector, SetupError};
 use crate::experiment::settings;
 use crate::sys::shared::SharedRows;
+use crate::sys::socket::send_now;
 
 /// A handshake on loopback takes microseconds; a full backlog would take
 /// seconds of SYN retries.
@@ -132,7 +133,7 @@ impl Injector for Clients {
             _ => {}
         }
         let tag = port(&socket).during(Call::Socket)?;
-        let said = |request| send(socket.as_raw_fd(), request, MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT).is_ok();
+        let said = |request| send_now(socket.as_fd(), request).is_ok();
         // On loopback the handshake has ended by now, if the queue had room. What went
         // wrong else is told when it is sent again.
         let unsent = self.request.filter(|request| !said(request));

@@ -4,12 +4,13 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
-use nix::sys::socket::{MsgFlags, recv, send};
+use nix::sys::socket::{MsgFlags, recv};
 
 use super::clients::Clients;
 use super::listener::answer;
 use crate::cell::contract::{Asleep, Call, Claim, During, Injector, SetupError, Source};
 use crate::experiment::settings::Traffic;
+use crate::sys::socket::send_now;
 
 /// A message is its number.
 const MESSAGE: usize = size_of::<u32>();
@@ -60,8 +61,7 @@ impl Injector for Connections {
     fn fire(&mut self) -> Result<u32, SetupError> {
         self.sent = self.sent.wrapping_add(1).max(1);
         let end = self.next();
-        let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
-        send(self.ends[end].as_raw_fd(), &self.sent.to_ne_bytes(), flags).during(Call::Send)?;
+        send_now(self.ends[end].as_fd(), &self.sent.to_ne_bytes()).during(Call::Send)?;
         Ok(self.sent)
     }
 

@@ -4,7 +4,9 @@
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use nix::errno::Errno;
-use nix::sys::socket::{MsgFlags, recv, send};
+use nix::sys::socket::{MsgFlags, recv};
+
+use crate::sys::socket::send_now;
 
 /// What our own clients send.
 pub const REQUEST: &[u8] = b"GET / HTTP/1.0\r\n\r\n";
@@ -50,7 +52,7 @@ impl Request {
                 more => self.length += more,
             }
         }
-        send(fd, RESPONSE, MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT).map(drop)
+        send_now(connection, RESPONSE).map(drop)
     }
 
     /// Clients that send a body are not for us, so an empty line is the end.

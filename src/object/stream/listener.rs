@@ -136,6 +136,5 @@ impl Source for Listener {
 
 /// Four bytes: which event it is about. A fresh socket buffer has room for them.
 pub fn answer(connection: BorrowedFd<'_>, claim: Claim) -> Result<(), Errno> {
-    let flags = nix::sys::socket::MsgFlags::MSG_NOSIGNAL | nix::sys::socket::MsgFlags::MSG_DONTWAIT;
-    nix::sys::socket::send(std::os::fd::AsRawFd::as_raw_fd(&connection), &claim.tag.to_ne_bytes(), flags).map(drop)
+    sys::socket::send_now(connection, &claim.tag.to_ne_bytes()).map(drop)
 }
