@@ -85,15 +85,24 @@ pub fn text_of(name: &str) -> Result<String, Failure> {
 
 /// A stored result.
 pub fn stored(path: &std::path::Path) -> Result<Results, Failure> {
-    let file = path.display().to_string();
-    let text = std::fs::read_to_string(path).map_err(|e| {
+    parsed(path, &stored_text(path)?)
+}
+
+/// The text of a file that is to be a stored result.
+pub fn stored_text(path: &std::path::Path) -> Result<String, Failure> {
+    let file = path.display();
+    std::fs::read_to_string(path).map_err(|e| {
         Failure::usage(match e.kind() {
             io::ErrorKind::InvalidData => format!("{file} is not a herd result: not a text file"),
             io::ErrorKind::IsADirectory => format!("{file} is a directory; name a file that --output wrote there"),
             _ => format!("cannot read {file}: {e}"),
         })
-    })?;
-    Results::parse(&file, &text).map_err(|e| Failure::usage(e.to_string()))
+    })
+}
+
+/// What that text says.
+pub fn parsed(path: &std::path::Path, text: &str) -> Result<Results, Failure> {
+    Results::parse(&path.display().to_string(), text).map_err(|e| Failure::usage(e.to_string()))
 }
 
 /// Stored results with their names.

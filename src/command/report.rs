@@ -5,7 +5,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::Path;
 
-use super::{Failure, print};
+use super::{Failure, parsed, print, stored_text};
 use crate::cli::ReportArgs;
 use crate::exit::Exit;
 use crate::report::page::{self, MARKER, PAGE, Source};
@@ -15,9 +15,10 @@ use crate::results::Results;
 const UNFINISHED: &str = ".new";
 
 pub fn run(args: &ReportArgs) -> Result<Exit, Failure> {
-    let (names, read) = super::all_stored(&args.files)?;
-    let texts = args.files.iter().map(fs::read_to_string).collect::<Result<Vec<String>, _>>();
-    let texts = texts.map_err(|e| Failure::usage(format!("a result went away while it was read: {e}")))?;
+    let names: Vec<String> = args.files.iter().map(|path| path.display().to_string()).collect();
+    let texts = args.files.iter().map(|path| stored_text(path)).collect::<Result<Vec<String>, _>>()?;
+    let read: Vec<Results> =
+        args.files.iter().zip(&texts).map(|(path, text)| parsed(path, text)).collect::<Result<_, _>>()?;
     if let Some(at) = read.iter().position(|results| results.cells.is_empty()) {
         return Err(Failure::usage(format!(
             "{} has no cells; a page needs a result in which something ran",

@@ -66,20 +66,8 @@ fn draw(cell: &CellResult, event: &Event, width: usize, out: &mut dyn Write) -> 
         "woken us", "by CPU", "on CPU us", "CPU", "return us", "claim us", "asleep us"
     )?;
     for lane in shown.iter().filter(|lane| outcome(lane, exact) != "slept on") {
-        let time = |t: Option<u64>| t.map_or("-".into(), us);
-        let number = |n: Option<u32>| n.map_or("-".into(), |n| n.to_string());
-        writeln!(
-            out,
-            "{:>5} {:>9} {:>7} {:>9} {:>4} {:>9} {:>9} {:>9}",
-            format!("w{}", lane.worker),
-            time(lane.woken_ns),
-            number(lane.waker_cpu),
-            time(lane.running_ns),
-            number(lane.cpu),
-            time(lane.returned_ns),
-            time(lane.claimed_ns),
-            time(lane.asleep_ns)
-        )?;
+        let [worker, woken, by, running, cpu, returned, claimed, asleep] = figures(lane);
+        writeln!(out, "{worker:>5} {woken:>9} {by:>7} {running:>9} {cpu:>4} {returned:>9} {claimed:>9} {asleep:>9}")?;
     }
     writeln!(out, "      the call that made the event returned after {} us,", us(event.fire_returned_ns))?;
     writeln!(out, "      all were seen asleep after {} us", us(event.quiet_ns))?;
@@ -96,6 +84,23 @@ pub(super) fn last_move(event: &Event) -> u64 {
     };
     let last = event.lanes.iter().flat_map(times).max().unwrap_or(event.quiet_ns);
     (last + last / 20).clamp(1, event.quiet_ns.max(1))
+}
+
+/// Worker, when and by which CPU it was woken, when and where it ran, returned, claimed,
+/// fell asleep; times in microseconds.
+pub(super) fn figures(lane: &Lane) -> [String; 8] {
+    let time = |ns: Option<u64>| ns.map_or("-".into(), us);
+    let number = |n: Option<u32>| n.map_or("-".into(), |n| n.to_string());
+    [
+        format!("w{}", lane.worker),
+        time(lane.woken_ns),
+        number(lane.waker_cpu),
+        time(lane.running_ns),
+        number(lane.cpu),
+        time(lane.returned_ns),
+        time(lane.claimed_ns),
+        time(lane.asleep_ns),
+    ]
 }
 
 /// Microseconds with one digit.

@@ -1,6 +1,6 @@
 //! One event from fire to quiet, a lane for each worker.
 
-use super::super::timeline::{LANES, last_move, outcome, us};
+use super::super::timeline::{LANES, figures, last_move, outcome, us};
 use super::chosen::Plot;
 use super::markup::{figure, key, table};
 use super::svg::{Drawing, Scale, WIDTH};
@@ -81,20 +81,9 @@ fn one(cell: &CellResult, event: &Timeline) -> String {
 fn times(lanes: &[&Lane], exact: bool) -> String {
     let header =
         ["worker", "woken us", "by CPU", "on a CPU us", "CPU", "return us", "claim us", "asleep us", "outcome"];
-    let time = |ns: Option<u64>| ns.map_or("-".into(), us);
-    let number = |n: Option<u32>| n.map_or("-".into(), |n| n.to_string());
     let line = |lane: &&Lane| {
-        vec![
-            format!("w{}", lane.worker),
-            time(lane.woken_ns),
-            number(lane.waker_cpu),
-            time(lane.running_ns),
-            number(lane.cpu),
-            time(lane.returned_ns),
-            time(lane.claimed_ns),
-            time(lane.asleep_ns),
-            outcome(lane, exact).to_owned(),
-        ]
+        let known = figures(lane).into_iter();
+        known.chain([outcome(lane, exact).to_owned()]).collect()
     };
-    table("Times after the event", &header.map(str::to_owned), &lanes.iter().map(line).collect::<Vec<_>>())
+    table("Times after the event", &header.map(str::to_owned), &lanes.iter().map(line).collect::<Vec<Vec<String>>>())
 }
