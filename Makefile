@@ -65,7 +65,7 @@ kernels:
 	contrib/kernels.sh $(if $(RT),--rt)
 
 # The headline, and every row that changed since Linux 5.10 beside one that did not.
-# Threads see the same; an emulated kernel takes about a second for each cell.
+# Threads see the same; an emulated kernel takes about a quarter of a second for each cell.
 MATRIX = herd io-uring:accept io-uring:multishot io-uring:poll 'io-uring:poll + EXCLUSIVE' \
 	full-pipe:write 'full-pipe:write eighths' 'full-pipe:epoll + EXCLUSIVE eighths' \
 	'steering:incoming CPU, client on CPU 0' 'steering:incoming CPU, client on CPU 1' \

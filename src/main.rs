@@ -12,7 +12,7 @@ use herd::exit::Exit;
 
 fn main() -> ExitCode {
     if herd::vm::guest::is_ours() {
-        herd::vm::guest::main();
+        herd::vm::guest::main(herd::cell::coordinator::live);
     }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,

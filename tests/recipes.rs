@@ -39,26 +39,29 @@ fn kselftest_sees_only_its_own_exit_codes() {
     assert!(read(&skipped.out)[0].is_skip());
 }
 
-#[test]
-fn lava_gets_one_case_per_point() {
+/// What LAVA would be told by `command`, a shell command that prints KTAP.
+#[track_caller]
+fn told_to_lava(name: &str, command: &str) -> Vec<String> {
     // Stand-ins that only say how they were called.
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("lava");
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     std::fs::create_dir_all(&folder).unwrap();
     for name in ["lava-test-case", "lava-test-set"] {
         let path = folder.join(name);
         std::fs::write(&path, format!("#!/bin/sh\necho \"{name} $*\"\n")).unwrap();
         std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     }
-    let script = format!(
-        "PATH={}:$PATH; {} check {}/tests/golden/check.toml --repeat 3 | sh {}",
-        folder.display(),
-        env!("CARGO_BIN_EXE_herd"),
-        env!("CARGO_MANIFEST_DIR"),
-        recipe("ktap-to-lava.sh")
-    );
+    let script = format!("PATH={}:$PATH; {command} | sh {}", folder.display(), recipe("ktap-to-lava.sh"));
     let said = said(Command::new("sh").args(["-c", &script]));
     assert_eq!(said.code, Some(0), "{said:#?}");
-    let cases: Vec<&str> = said.out.lines().filter(|line| line.starts_with("lava-test-case ")).collect();
+    said.out.lines().filter(|line| line.starts_with("lava-test-")).map(str::to_owned).collect()
+}
+
+#[test]
+fn lava_gets_one_case_per_point() {
+    let herd = env!("CARGO_BIN_EXE_herd");
+    let here = env!("CARGO_MANIFEST_DIR");
+    let told = told_to_lava("lava", &format!("{herd} check {here}/tests/golden/check.toml --repeat 3"));
+    let (cases, sets): (Vec<_>, Vec<_>) = told.iter().partition(|line| line.starts_with("lava-test-case "));
     assert_eq!(cases.len(), 16);
     for want in [
         "lava-test-case good/wakeups_per_event --result pass",
@@ -66,10 +69,26 @@ fn lava_gets_one_case_per_point() {
         "lava-test-case good/winners-2 --result skip",
         "lava-test-case blind/conservation --result unknown",
     ] {
-        assert!(cases.contains(&want), "no {want:?} in {cases:#?}");
+        assert!(cases.iter().any(|case| *case == want), "no {want:?} in {cases:#?}");
     }
-    let sets: Vec<&str> = said.out.lines().filter(|line| line.starts_with("lava-test-set ")).collect();
     assert_eq!(sets, ["lava-test-set start check", "lava-test-set stop"]);
+}
+
+#[test]
+fn lava_gets_a_set_for_each_experiment_of_each_kernel() {
+    let point = |deep: &str| format!("{deep}# Subtest: e\n{deep}ok 1 a\n{deep}not ok 2 b\n");
+    let kernel = |name: &str| format!("  # Subtest: {name}\n{}  ok 1 e\nok 1 {name}\n", point("    "));
+    let ktap = format!("KTAP version 1\n1..2\n{}{}", kernel("linux-6.1"), kernel("linux-7.2"));
+    let told = told_to_lava("lava-kernels", &format!("printf '%s' '{ktap}'"));
+    let of = |name: &str| {
+        [
+            format!("lava-test-set start {name}/e"),
+            "lava-test-case a --result pass".into(),
+            "lava-test-case b --result fail".into(),
+            "lava-test-set stop".into(),
+        ]
+    };
+    assert_eq!(told, [of("linux-6.1"), of("linux-7.2")].concat());
 }
 
 /// The result of one run of the null experiment, and of the parts in `folder`.

@@ -132,6 +132,13 @@ fn no_guest_is_booted_a_third_time_nor_again_once_it_has_spoken() {
     }
 }
 
+#[test]
+fn a_kernel_that_crashes_before_pid_1_and_stays_is_not_waited_for() {
+    // --limit is an hour: only the crash can end this, and after it a second boot.
+    let oops = "echo 'BUG: kernel NULL pointer dereference' >&2; exec sleep 3600";
+    check_within("3600", oops, 3, "the kernel crashed before PID 1, and says nothing more");
+}
+
 /// Lines of the kernel about one cell, whatever ran before and after.
 #[test]
 fn a_crash_that_a_guest_survives_is_a_failed_point_of_its_cell() {

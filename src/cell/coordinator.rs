@@ -39,7 +39,12 @@ const TIMED_RECORDS: u64 = 1 << 21;
 pub fn main() -> io::Result<()> {
     let mut text = String::new();
     io::stdin().read_to_string(&mut text)?;
-    let plan: Plan = serde_json::from_str(&text)?;
+    live(&serde_json::from_str(&text)?, &mut io::stdout())
+}
+
+/// The life of a cell's process, which was made for nothing else: runs the plan and
+/// says what came of it, in one line of JSON.
+pub fn live(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
     let parent = Pid::from_raw(plan.parent);
     sys::fork::die_with(parent)?;
     // Out of the terminal's group: Ctrl-C must not reach workers, since EINTR
@@ -53,14 +58,13 @@ pub fn main() -> io::Result<()> {
     let mut counter = None;
     let found = match plan.settings.worker.wait.as_str() {
         "null" => scripted::observe(&plan.settings, plan.repetition),
-        _ if !plan.settings.script.is_empty() => {
-            script::observe(&plan, &mut counter).unwrap_or_else(Observation::empty)
-        }
-        _ => attempt(&plan, &mut counter).unwrap_or_else(Observation::empty),
+        _ if !plan.settings.script.is_empty() => script::observe(plan, &mut counter).unwrap_or_else(Observation::empty),
+        _ => attempt(plan, &mut counter).unwrap_or_else(Observation::empty),
     };
     let mut line = serde_json::to_string(&found)?;
     line.push('\n');
-    io::stdout().write_all(line.as_bytes())?;
+    out.write_all(line.as_bytes())?;
+    out.flush()?;
     drop(counter);
     Ok(())
 }

@@ -225,7 +225,8 @@ fn told(kernel: &Kernel, outcome: &Outcome) -> String {
 
 /// What a guest told, and for each cell that it did not come to, why.
 fn results_of(experiments: &[Experiment], plan: &GuestPlan, kernel: &Kernel, outcome: Outcome) -> Results {
-    let unknown = || Environment { kernel_release: kernel.name.clone(), ..Environment::default() };
+    let release = kernel.release.as_ref().unwrap_or(&kernel.name);
+    let unknown = || Environment { kernel_release: release.clone(), ..Environment::default() };
     let mut environment = outcome.heard.environment.unwrap_or_else(unknown);
     environment.virtualisation = match kernel.kind {
         Kind::Machine => format!("QEMU, {}", outcome.accel),

@@ -5,9 +5,8 @@
 //! call: this process adopts and reaps the orphans of a killed coordinator.
 
 use std::collections::VecDeque;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::os::fd::AsFd;
-use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -19,8 +18,8 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use super::Wish;
+use super::process::{Body, Process};
 use crate::cell::Plan;
-use crate::cell::plan::COMMAND;
 use crate::experiment::Settings;
 use crate::observation::{End, Observation};
 
@@ -40,10 +39,21 @@ pub struct Local {
     stopped: Option<i32>,
     /// Cells that have said their result. They have no workers any more, and let
     /// go of their counters, which takes the kernel a while.
-    ending: VecDeque<Child>,
+    ending: VecDeque<Process>,
+    /// What a cell's process runs that is a copy of this one; it is a program of its
+    /// own where there is none.
+    body: Option<Body>,
 }
 
 impl Local {
+    /// As [`Local::new`], for a process of one thread that forks its cells. An exec of
+    /// this program takes an emulated machine longer than many a cell.
+    pub fn forking(body: Body) -> nix::Result<Local> {
+        let mut local = Local::new()?;
+        local.body = Some(body);
+        Ok(local)
+    }
+
     /// Takes over SIGINT, SIGTERM and SIGHUP of this process.
     pub fn new() -> nix::Result<Local> {
         let mut set = SigSet::empty();
@@ -56,6 +66,7 @@ impl Local {
             signals: SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?,
             stopped: None,
             ending: VecDeque::new(),
+            body: None,
         })
     }
 
@@ -85,7 +96,7 @@ impl Local {
             settings: settings.clone(),
         };
         let invalid = |reason: String| Observation::empty(End::Invalid { reason, again: false });
-        let mut child = match start(&plan) {
+        let mut child = match Process::start(&plan, self.body) {
             Ok(child) => child,
             Err(e) => return invalid(format!("cannot start the cell's process: {e}")),
         };
@@ -102,7 +113,7 @@ impl Local {
             Err(reason) => invalid(reason),
             Ok(_) if self.stopped.is_some() => Observation::empty(End::Interrupted),
             Ok(_) => invalid(match status {
-                Ok(status) => format!("the cell's process ended without a result ({status})"),
+                Ok(how) => format!("the cell's process ended without a result ({how})"),
                 Err(e) => format!("the cell's process was lost: {e}"),
             }),
         }
@@ -118,9 +129,9 @@ impl Local {
     }
 
     /// Reads the one line that the child says; passes signals on.
-    fn listen(&mut self, child: &mut Child) -> Result<String, String> {
-        let mut out = child.stdout.take().expect("stdout is piped in start");
-        let pid = Pid::from_raw(child.id() as i32);
+    fn listen(&mut self, child: &mut Process) -> Result<String, String> {
+        let pid = child.pid();
+        let out = &mut child.says;
         let mut text = Vec::new();
         let mut deadline = Instant::now() + CELL_LIMIT;
         loop {
@@ -171,28 +182,11 @@ impl Drop for Local {
     }
 }
 
-/// Waits for a cell that says nothing more, and for what it left.
-fn end(child: &mut Child) -> std::io::Result<ExitStatus> {
-    let status = child.wait();
-    reap_orphans(Pid::from_raw(child.id() as i32));
-    status
-}
-
-fn start(plan: &Plan) -> std::io::Result<Child> {
-    let spawned = Command::new("/proc/self/exe").arg(COMMAND).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
-    let mut child = spawned.map_err(|e| match std::fs::exists("/proc/self/stat") {
-        Ok(true) => e,
-        _ => std::io::Error::new(e.kind(), "/proc is not mounted (mount -t proc proc /proc)"),
-    })?;
-    let text = serde_json::to_vec(plan)?;
-    // Dropped at the end of the statement: the child reads to the end of file.
-    let written = child.stdin.take().expect("stdin is piped").write_all(&text);
-    if let Err(e) = written {
-        let _ = child.kill();
-        let _ = child.wait();
-        return Err(e);
-    }
-    Ok(child)
+/// Waits for a cell that says nothing more, and for what it left; says how it ended.
+fn end(child: &mut Process) -> std::io::Result<String> {
+    let how = child.wait();
+    reap_orphans(child.pid());
+    how
 }
 
 /// Reaps workers whose coordinator is gone; they die with it (PDEATHSIG).

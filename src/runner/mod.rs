@@ -4,6 +4,7 @@
 pub mod allowance;
 pub mod limits;
 pub mod local;
+pub mod process;
 pub mod selftest;
 
 use crate::analysis::judge::Here;

@@ -18,6 +18,7 @@ use super::protocol::{GuestPlan, Line, Speaker};
 use crate::analysis::judge;
 use crate::environment;
 use crate::results::numbered;
+use crate::runner::process::Body;
 use crate::runner::{self, Probes, Wish, limits::Limits, local::Local};
 use crate::sys;
 
@@ -31,9 +32,9 @@ pub fn is_ours() -> bool {
     std::process::id() == 1 && Path::new(PLAN).exists()
 }
 
-/// Does everything; does not return.
-pub fn main() -> ! {
-    if let Err(why) = live() {
+/// Does everything; does not return. Cells are copies of this process that run `cell`.
+pub fn main(cell: Body) -> ! {
+    if let Err(why) = live(cell) {
         // Where the port could not be had, the console is read as well.
         eprintln!("herd: guest: {why}");
         if let Ok(port) = port() {
@@ -48,7 +49,7 @@ pub fn main() -> ! {
     }
 }
 
-fn live() -> Result<(), String> {
+fn live(cell: Body) -> Result<(), String> {
     let said = |what: &str, e: &dyn std::fmt::Display| format!("{what}: {e}");
     mount_all()?;
     let mut speaker = Speaker::new(port().map_err(|e| said(PORT, &e))?);
@@ -58,11 +59,11 @@ fn live() -> Result<(), String> {
     let environment = environment::read();
     let mut probes = Probes::new(environment.stable_release());
     speaker.say(&Line::Ready(Box::new(environment))).map_err(|e| said(PORT, &e))?;
-    let mut local = Local::new().map_err(|e| said("cannot take over signals", &e))?;
+    let mut local = Local::forking(cell).map_err(|e| said("cannot take over signals", &e))?;
     let limits = Limits::read();
     for repetition in 1..=plan.repeat {
-        for cell in &plan.cells {
-            let mut cell = cell.clone();
+        for planned in &plan.cells {
+            let mut cell = planned.clone();
             cell.settings.limit_ms = cell.settings.limit_ms.saturating_mul(PATIENCE).min(600_000);
             speaker.say(&Line::Start(numbered(&cell.id, repetition))).map_err(|e| said(PORT, &e))?;
             let wish = Wish { trace: plan.trace, count_with: plan.count_with.clone(), repetition, timeline: None };

@@ -19,6 +19,7 @@ const BUILT: [&str; 3] = ["arch/x86/boot/bzImage", "arch/x86_64/boot/bzImage", "
 const SETUP_SECTS: usize = 0x1f1;
 const SYSSIZE: usize = 0x1f4;
 const MAGIC: usize = 0x202;
+const KERNEL_VERSION: usize = 0x20e;
 const XLOADFLAGS: usize = 0x236;
 const HEADER: usize = 0x240;
 /// XLF_KERNEL_64.
@@ -42,6 +43,8 @@ pub struct Kernel {
     /// Read by QEMU through /proc/PID/fd, or run; memory, for one out of a package.
     pub image: File,
     pub kind: Kind,
+    /// As its own header says; a kernel that never boots says it nowhere else.
+    pub release: Option<String>,
 }
 
 /// Finds the kernel at `path`.
@@ -60,7 +63,8 @@ pub fn open(path: &Path) -> Result<Kernel, String> {
         image = package::out_of_rpm(image).map_err(refused)?;
     }
     let kind = check(&mut image).map_err(|why| format!("{}: {why}", found.display()))?;
-    Ok(Kernel { name: path.display().to_string(), image, kind })
+    let release = release(&mut image);
+    Ok(Kernel { name: path.display().to_string(), image, kind, release })
 }
 
 fn built(tree: &Path) -> Result<PathBuf, String> {
@@ -101,6 +105,22 @@ fn check(image: &mut File) -> Result<Kind, String> {
         "no kernel: it begins with \"{start}\"; name a bzImage, a vmlinux with a PVH note, a linux-image .deb or \
          kernel-core .rpm, user-mode-linux, a kernel build folder, or host"
     ))
+}
+
+/// The release in a bzImage: a text behind the boot header, such as
+/// `6.1.0-47-cloud-amd64 (builder) #1 SMP`; its place is counted from the second sector.
+fn release(image: &mut File) -> Option<String> {
+    let mut head = [0; 0x4000];
+    let length = read_up_to(image, &mut head).ok()?;
+    let head = &head[..length];
+    if head.get(MAGIC..MAGIC + 4)? != b"HdrS" {
+        return None;
+    }
+    let place = u16::from_le_bytes(head.get(KERNEL_VERSION..KERNEL_VERSION + 2)?.try_into().ok()?);
+    let text = head.get(usize::from(place).checked_add(512).filter(|_| place > 0)?..)?;
+    let word = text.split(|byte| *byte == b' ' || *byte == 0).next()?;
+    let plain = !word.is_empty() && word.len() < 128 && word.iter().all(u8::is_ascii_graphic);
+    plain.then(|| String::from_utf8_lossy(word).into_owned())
 }
 
 fn check_bz_image(head: &[u8], size: u64) -> Result<(), String> {
@@ -185,6 +205,21 @@ mod tests {
     }
 
     #[test]
+    fn an_image_says_its_release() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("bzImage");
+        let mut image = bz_image(1, 100, 1024 + 1600);
+        image[KERNEL_VERSION..KERNEL_VERSION + 2].copy_from_slice(&100u16.to_le_bytes());
+        image[612..624].copy_from_slice(b"6.1.0-x (me)");
+        std::fs::write(&path, &image).unwrap();
+        assert_eq!(open(&path).unwrap().release.as_deref(), Some("6.1.0-x"));
+        // A place beyond the file is none.
+        image[KERNEL_VERSION..KERNEL_VERSION + 2].copy_from_slice(&60_000u16.to_le_bytes());
+        std::fs::write(&path, &image).unwrap();
+        assert_eq!(open(&path).unwrap().release, None);
+    }
+
+    #[test]
     fn an_image_of_its_full_length_is_taken() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("arch/x86/boot/bzImage");
@@ -192,6 +227,7 @@ mod tests {
         std::fs::write(&path, bz_image(1, 100, 1024 + 1600)).unwrap();
         assert!(open(&path).is_ok());
         assert!(open(folder.path()).is_ok(), "a build folder");
+        assert_eq!(open(&path).unwrap().release, None, "it names none");
         let empty = tempfile::tempdir().unwrap();
         let Err(found) = open(empty.path()) else { panic!() };
         assert!(found.contains("build the kernel first"), "{found}");

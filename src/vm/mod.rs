@@ -2,12 +2,14 @@
 //!
 //! `kernel` finds a kernel in what the user names, `package` unpacks it, `archive`
 //! packs ourselves and the plan into initramfs images in memory, `qemu` starts and
-//! watches guests, `uml` is the command line of user-mode-linux, `guest` is what runs inside as PID 1, `protocol` is what the two say to each
+//! watches guests, `command_line` and `uml` are how they are started, `farm` runs many,
+//! `guest` is what runs inside as PID 1, `protocol` is what the two say to each
 //! other, `console` reads what the kernel prints. Knows cells and results, not
 //! waits. Nothing is written to disk: images are memory that QEMU reads through
 //! /proc/PID/fd.
 
 pub mod archive;
+mod command_line;
 pub mod console;
 pub mod farm;
 pub mod guest;

@@ -5,13 +5,14 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::PathBuf;
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+use super::command_line::{self, KVM, TCG};
 use super::console::{Console, Trouble};
 use super::kernel::{Kernel, Kind};
 use super::protocol::Listener;
@@ -20,14 +21,11 @@ use crate::sys;
 
 /// How long a guest under KVM may take to PID 1 before we try without.
 const KVM_PATIENCE: Duration = Duration::from_secs(15);
-// As QEMU spells them.
-const KVM: &str = "kvm";
-/// One thread for all CPUs. With a thread each, every wake of a worker on another CPU
-/// waits for the host's scheduler: four times as long here. (6.12.107 crashes now and
-/// then before PID 1 either way.)
-const TCG: &str = "tcg,thread=single";
 /// How long a QEMU that has closed its port may take to end and to print why.
 const LAST_WORDS: Duration = Duration::from_secs(2);
+/// How long a kernel that has crashed before PID 1 may be silent. An oops kills what ran;
+/// the rest may go on, or wait for it for ever.
+const AFTER_CRASH: Duration = Duration::from_secs(10);
 /// Pieces of 64 KiB that are taken from one guest before the others are heard.
 const MOST_CHUNKS: usize = 16;
 /// MiB that all kernels tried were content with.
@@ -101,6 +99,8 @@ pub struct Guest {
     accel: &'static str,
     started: Instant,
     last_word: Instant,
+    /// When the console last printed something.
+    last_line: Instant,
     booted: Option<Duration>,
     /// MiB.
     memory: u32,
@@ -130,14 +130,14 @@ impl Guest {
 
     fn start_with(kernel: &Kernel, initrd: &File, options: &Options, accel: &'static str) -> Result<Guest, String> {
         let (mut command, program) = match kernel.kind {
-            Kind::Machine => (emulated(kernel, initrd, options, accel), Some(&options.qemu)),
+            Kind::Machine => (command_line::machine(kernel, initrd, options, accel), Some(&options.qemu)),
             Kind::UserMode => (uml::command(kernel, initrd, options), None),
         };
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         sys::fork::dies_with_us(&mut command);
         sys::fork::leaves_no_core(&mut command);
         let child = command.spawn().map_err(|e| match (program, e.kind()) {
-            (Some(qemu), io::ErrorKind::NotFound) => missing(qemu),
+            (Some(qemu), io::ErrorKind::NotFound) => command_line::missing(qemu),
             (Some(qemu), _) => format!("cannot start {}: {e}", qemu.display()),
             (None, _) => uml::cannot_start(&e),
         })?;
@@ -150,6 +150,7 @@ impl Guest {
             accel,
             started: now,
             last_word: now,
+            last_line: now,
             booted: None,
             memory: options.memory,
             closed: None,
@@ -203,6 +204,9 @@ impl Guest {
         if !matches!(take(&mut self.child.stderr, &mut printed), Ok(false)) {
             self.child.stderr = None;
         }
+        if !printed.is_empty() {
+            self.last_line = Instant::now();
+        }
         let mut said = Vec::new();
         let taken = take(&mut self.child.stdout, &mut said);
         // Helpers of user-mode-linux may outlive it with our pipes open: whatever it
@@ -241,6 +245,12 @@ impl Guest {
         }
         if let Some(closed) = self.closed {
             return self.gone(closed).map(Err);
+        }
+        if self.booted.is_none()
+            && self.last_line.elapsed() > AFTER_CRASH.min(limit)
+            && self.troubles.iter().any(|(_, trouble)| trouble.crash)
+        {
+            return Some(Err("the kernel crashed before PID 1, and says nothing more".into()));
         }
         if self.last_word.elapsed() > limit {
             let what = match (&self.heard.running, self.booted) {
@@ -338,35 +348,6 @@ impl Drop for Guest {
     fn drop(&mut self) {
         self.end();
     }
-}
-
-/// QEMU with the kernel in it.
-fn emulated(kernel: &Kernel, initrd: &File, options: &Options, accel: &str) -> Command {
-    let append = format!("console=ttyS0 loglevel=5 panic=-1 mitigations=off rdinit=/init {}", options.append);
-    let mut command = Command::new(&options.qemu);
-    command
-        .args(["-nodefaults", "-nic", "none", "-display", "none", "-no-reboot"])
-        .args(["-accel", accel])
-        .args(["-smp", &options.smp.to_string(), "-m", &options.memory.to_string()])
-        .args(["-kernel", &through(&kernel.image), "-initrd", &through(initrd)])
-        .args(["-append", append.trim()])
-        // The console goes where QEMU's own complaints go.
-        .args(["-serial", "file:/dev/stderr"])
-        .args(["-chardev", "stdio,id=results,signal=off", "-serial", "chardev:results"]);
-    command
-}
-
-/// The name by which a child opens a file of ours.
-pub fn through(file: &File) -> String {
-    format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd())
-}
-
-fn missing(qemu: &Path) -> String {
-    format!(
-        "{} is not installed (Debian: qemu-system-x86, Fedora: qemu-system-x86-core, Arch: qemu-system-x86); \
-         or name it with --qemu",
-        qemu.display()
-    )
 }
 
 /// Takes what is there now, and says whether that was the end. One that is closed

@@ -10,8 +10,9 @@ use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 
+use super::command_line::through;
 use super::kernel::Kernel;
-use super::qemu::{Options, through};
+use super::qemu::Options;
 
 /// What stands where other guests have their accelerator.
 pub const ACCEL: &str = "user-mode-linux";
