@@ -15,9 +15,10 @@ pub(super) const KVM: &str = "kvm";
 /// then before PID 1 either way.)
 pub(super) const TCG: &str = "tcg,thread=single";
 /// For every guest: the console and its level, a panic that ends it, none of the
-/// mitigations, and RCU that hurries: each cell waits for it when it hangs up BPF
+/// mitigations, every word of PID 1 (which names the cells there), and RCU that hurries: each cell waits for it when it hangs up BPF
 /// programs and takes them down, 50 ms of an emulated CPU's idle time.
-const APPEND: &str = "console=ttyS0 loglevel=5 panic=-1 mitigations=off rcupdate.rcu_expedited=1 rdinit=/init";
+const APPEND: &str =
+    "console=ttyS0 loglevel=5 panic=-1 mitigations=off printk.devkmsg=on rcupdate.rcu_expedited=1 rdinit=/init";
 /// Where CPUs are emulated. Their time stamp counters are one clock of the host's; a
 /// kernel that does not trust them reads the clock from an emulated device instead.
 const APPEND_TCG: &str = "tsc=reliable";

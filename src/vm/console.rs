@@ -38,11 +38,17 @@ const EXPLAINED: [(&str, &str); 3] = [
     ("ptrace failed", "user-mode-linux needs ptrace(2), which is refused here"),
 ];
 
+/// What PID 1 prints before each cell, with its name. The result port is another
+/// device: which of two lines on the two came first, nobody can tell.
+pub const CELL: &str = "herd: cell ";
+
 /// A line of the console that was recognised.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trouble {
     pub crash: bool,
     pub line: String,
+    /// The cell that PID 1 had named on the console by then.
+    pub cell: Option<String>,
 }
 
 /// The console of one guest.
@@ -51,6 +57,7 @@ pub struct Console {
     tail: Vec<u8>,
     line: Vec<u8>,
     bytes: u64,
+    cell: Option<String>,
 }
 
 impl Console {
@@ -63,7 +70,11 @@ impl Console {
         let mut found = Vec::new();
         for byte in bytes {
             if *byte == b'\n' {
-                found.extend(recognise(&String::from_utf8_lossy(&self.line)));
+                let line = plain(&String::from_utf8_lossy(&self.line));
+                match line.strip_prefix(CELL) {
+                    Some(name) => self.cell = Some(name.into()),
+                    None => found.extend(recognise(line, self.cell.as_ref())),
+                }
                 self.line.clear();
             } else if self.line.len() < 4096 {
                 self.line.push(*byte);
@@ -91,11 +102,10 @@ impl Console {
     }
 }
 
-fn recognise(line: &str) -> Option<Trouble> {
-    let line = plain(line);
+fn recognise(line: String, cell: Option<&String>) -> Option<Trouble> {
     let crash = CRASHES.iter().any(|mark| line.contains(mark));
     let warning = WARNINGS.iter().any(|mark| line.contains(mark));
-    (crash || warning).then_some(Trouble { crash, line })
+    (crash || warning).then_some(Trouble { crash, line, cell: cell.cloned() })
 }
 
 /// Without `[    1.234567]`, carriage returns and what else is no text.
@@ -117,7 +127,7 @@ mod tests {
     fn check(text: &str, want: &[(bool, &str)]) {
         let found = Console::default().hear(text.as_bytes());
         let want: Vec<Trouble> =
-            want.iter().map(|(crash, line)| Trouble { crash: *crash, line: (*line).into() }).collect();
+            want.iter().map(|(crash, line)| Trouble { crash: *crash, line: (*line).into(), cell: None }).collect();
         assert_eq!(found, want);
     }
 
@@ -136,6 +146,16 @@ mod tests {
             "INFO: task herd:12 blocked for more than 120 seconds.\n",
             &[(false, "INFO: task herd:12 blocked for more than 120 seconds.")],
         );
+    }
+
+    #[test]
+    fn a_trouble_belongs_to_the_cell_named_last() {
+        let text = "[ 1.0] WARNING: early\n[ 1.1] herd: cell a/b\r\n[ 1.2] WARNING: x\n[ 1.3] herd: cell a/c\n";
+        let mut console = Console::default();
+        let mut found = console.hear(text.as_bytes());
+        found.extend(console.hear(b"[ 1.4] BUG: y\n"));
+        let cells: Vec<Option<&str>> = found.iter().map(|trouble| trouble.cell.as_deref()).collect();
+        assert_eq!(cells, [None, Some("a/b"), Some("a/c")]);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! port and on the console, and the machine is switched off.
 
 use std::fs::{File, OpenOptions};
-use std::io;
+use std::io::{self, Write};
 use std::path::Path;
 
 use nix::mount::{MsFlags, mount};
@@ -14,6 +14,7 @@ use nix::sys::termios::{SetArg, cfmakeraw, tcgetattr, tcsetattr};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 
 use super::archive::PLAN;
+use super::console::CELL;
 use super::protocol::{GuestPlan, Line, Speaker};
 use crate::analysis::judge;
 use crate::environment;
@@ -65,7 +66,9 @@ fn live(cell: Body) -> Result<(), String> {
         for planned in &plan.cells {
             let mut cell = planned.clone();
             cell.settings.limit_ms = cell.settings.limit_ms.saturating_mul(PATIENCE).min(600_000);
-            speaker.say(&Line::Start(numbered(&cell.id, repetition))).map_err(|e| said(PORT, &e))?;
+            let name = numbered(&cell.id, repetition);
+            name_on_console(&name);
+            speaker.say(&Line::Start(name)).map_err(|e| said(PORT, &e))?;
             let wish = Wish { trace: plan.trace, count_with: plan.count_with.clone(), repetition, timeline: None };
             let result = match limits.refuse(&cell.settings) {
                 Some(why) => judge::skip(&cell, why),
@@ -77,6 +80,14 @@ fn live(cell: Body) -> Result<(), String> {
     }
     drop(local);
     speaker.end().map_err(|e| said(PORT, &e))
+}
+
+/// So that the next complaint of the kernel is known to be of this cell. Where the log
+/// cannot be written, the host guesses.
+fn name_on_console(cell: &str) {
+    let log = OpenOptions::new().write(true).open("/dev/kmsg");
+    // Of the level of a warning, which the console shows.
+    let _ = log.and_then(|mut log| log.write_all(format!("<4>{CELL}{cell}\n").as_bytes()));
 }
 
 /// Mounts what the lab reads. What a small kernel lacks is missed by the probe

@@ -278,15 +278,16 @@ impl Guest {
         }
     }
 
-    /// Keeps what the kernel complains about with the cell that ran. Several may
-    /// have run since the last look: a kernel that crashed started no other, and one
+    /// Keeps what the kernel complains about with the cell that ran: the one named on
+    /// the console, if it shows such lines. Else several may have run since the last look: a kernel that crashed started no other, and one
     /// that warned most likely did so in the first.
     fn note(&mut self, printed: &[u8], before: Option<String>) {
         let now = &self.heard.running;
         let last = self.heard.cells.last().map(|cell| cell.id.clone());
         for trouble in self.console.hear(printed) {
             let during = if trouble.crash { now.clone().or(before.clone()) } else { before.clone().or(now.clone()) };
-            self.troubles.push((during.or(last.clone()), trouble));
+            let named = trouble.cell.clone();
+            self.troubles.push((named.or(during).or(last.clone()), trouble));
         }
     }
 

@@ -24,7 +24,7 @@ pub fn command(kernel: &Kernel, initrd: &File, options: &Options) -> Command {
     command
         .args([format!("mem={}M", options.memory), format!("initrd={}", through(initrd))])
         .args(["con=null", "con0=null,fd:2", "ssl=null", "ssl1=null,fd:1"])
-        .args(["console=tty0", "loglevel=5", "panic=-1", "noreboot", "rdinit=/init"])
+        .args(["console=tty0", "loglevel=5", "printk.devkmsg=on", "panic=-1", "noreboot", "rdinit=/init"])
         // It keeps its number and a control socket in a folder that would stay when
         // it is killed. There can be none here, so it complains and goes on.
         .arg("uml_dir=/dev/null/")
