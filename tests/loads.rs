@@ -321,7 +321,18 @@ fn a_network_of_its_own_has_its_own_settings_and_counters() {
     let refuse =
         file("bad-sysctl", "title = \"t\"\n[defaults]\nsysctls = [\"kernel.pid_max=5\"]\n[[wait]]\nname = \"x\"\n");
     let said = herd(&["run", &refuse]);
-    assert!(said.code == Some(2) && said.err.contains("no net.name=value"), "{said:#?}");
+    assert!(said.code == Some(2) && said.err.contains("is no setting of a network"), "{said:#?}");
+}
+
+/// A timed round reads the claims many times; each reading is part of its round.
+#[test]
+fn a_traced_timed_round_has_all_its_claims() {
+    let text = "title = \"t\"\n[defaults]\nevents = 300\nclients = 4\nworkers = 2\nreply = true\nafter_claim_us = 100\n\
+                busy = \"sleep\"\n[[wait]]\nname = \"accept\"\n";
+    let said = herd(&["run", &file("traced", text), "--trace", "--format", "json", "--quiet"]);
+    let results = Results::parse("stdout", &said.out).unwrap_or_else(|e| panic!("{e}\n{said:#?}"));
+    let seen = results.cells[0].observation.as_ref().unwrap_or_else(|| panic!("{said:#?}"));
+    assert_eq!(seen.rounds.iter().map(|round| round.claims).collect::<Vec<_>>(), [300], "{:?}", seen.rounds);
 }
 
 #[test]

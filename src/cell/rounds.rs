@@ -222,7 +222,7 @@ impl<'a> Stage<'a> {
             woken.into_iter().for_each(|ns| self.tally.woken.saturating_record(ns.max(1)));
         }
         self.injector.retire(claims < self.fired);
-        self.tally.round(change.wakeups, change.returns, claimed.len() as u64, self.plan.trace);
+        self.tally.round(change.wakeups, change.returns, self.plan.trace);
         Ok(())
     }
 

@@ -46,6 +46,8 @@ pub(super) struct Tally {
     wakeups_per_round: BTreeMap<u64, u64>,
     returns_per_round: BTreeMap<u64, u64>,
     rounds: Vec<Round>,
+    /// Read since the last round; a timed load reads many times in its one round.
+    claims: u64,
     winners: Vec<u32>,
     latency: Histogram<u64>,
     /// The same for the middle third of the events and for the last.
@@ -73,6 +75,7 @@ impl Tally {
             wakeups_per_round: BTreeMap::new(),
             returns_per_round: BTreeMap::new(),
             rounds: Vec::new(),
+            claims: 0,
             winners: Vec::new(),
             latency: histogram(),
             late: [histogram(), histogram()],
@@ -118,10 +121,13 @@ impl Tally {
                 self.winners.push(*worker);
             }
         }
+        self.claims += fresh.len() as u64;
         Ok(fresh.into_iter().map(|(record, worker)| (record.tag, worker)).collect())
     }
 
-    pub(super) fn round(&mut self, wakeups: u64, returns: u64, claims: u64, trace: bool) {
+    /// A round has ended; its claims are those read since the last one.
+    pub(super) fn round(&mut self, wakeups: u64, returns: u64, trace: bool) {
+        let claims = std::mem::take(&mut self.claims);
         *self.wakeups_per_round.entry(wakeups).or_default() += 1;
         *self.returns_per_round.entry(returns).or_default() += 1;
         if trace {

@@ -11,6 +11,7 @@ pub mod expectation;
 pub mod file;
 pub mod kernel;
 pub mod keys;
+mod network;
 mod placement;
 mod pressure;
 mod reader;

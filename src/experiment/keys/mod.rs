@@ -4,6 +4,7 @@
 
 use toml::Value;
 
+use super::network;
 use super::script::Script;
 use super::settings::*;
 
@@ -146,11 +147,9 @@ fn sysctls(value: &Value) -> Result<Vec<String>, Mistake> {
     let read = |item: &Value| {
         let text = item.as_str().ok_or_else(wanted)?;
         let (name, value) = text.split_once('=').ok_or_else(wanted)?;
-        let plain = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-        if !name.starts_with("net.") || !name.split('.').all(plain) || value.is_empty() {
-            return Err(Mistake::Other(format!(
-                "sysctls: {text:?} is no net.name=value; only a network is the cell's own"
-            )));
+        if !network::is_setting(name) || value.is_empty() {
+            let why = if value.is_empty() { format!("{name} has no value") } else { network::no_setting(name) };
+            return Err(Mistake::Other(format!("sysctls, {text:?}: {why}")));
         }
         Ok(text.to_owned())
     };

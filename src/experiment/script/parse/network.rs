@@ -3,6 +3,7 @@
 
 use super::super::words::number;
 use super::*;
+use crate::experiment::network::{is_setting, no_setting};
 
 /// A listener has no room for more.
 const MOST_CONNECTIONS: u64 = 4096;
@@ -22,13 +23,8 @@ impl Parser {
             }
             ("sysctl", [name, value @ ..]) if !value.is_empty() => {
                 self.inside_network()?;
-                let plain = |part: &str| {
-                    !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
-                };
-                if !name.starts_with("net.") || !name.split('.').all(plain) {
-                    return Err(format!(
-                        "{name:?} is no setting of a network; names begin with net., such as net.ipv4.tcp_syncookies"
-                    ));
+                if !is_setting(name) {
+                    return Err(no_setting(name));
                 }
                 Action::Sysctl { name: (*name).into(), value: value.join(" ") }
             }
