@@ -9,6 +9,9 @@ use crate::experiment::Settings;
 use crate::experiment::settings::Cpu;
 use crate::{load, object};
 
+/// What the lab itself has open in a process, at most.
+const OWN_DESCRIPTORS: u64 = 64;
+
 /// What this machine allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -48,6 +51,19 @@ impl Limits {
         }
     }
 
+    /// Why a script has too few descriptors here. A machine that lacks them can show the
+    /// rest of an experiment, so its cell is skipped and not refused.
+    pub fn lacking(&self, settings: &Settings) -> Option<String> {
+        let needed = OWN_DESCRIPTORS + settings.script()?.descriptors();
+        (needed > self.descriptors).then(|| {
+            format!(
+                "the script opens up to {needed} descriptors, but RLIMIT_NOFILE is {}; raise its hard limit with \
+                 `ulimit -Hn`",
+                self.descriptors
+            )
+        })
+    }
+
     /// The first limit these settings would hit.
     pub fn refuse(&self, settings: &Settings) -> Option<String> {
         let placement = settings.placement();
@@ -80,10 +96,14 @@ impl Limits {
             + if settings.opened_by == crate::experiment::settings::OpenedBy::Coordinator { workers } else { 0 };
         // Connections that stay may all be one worker's.
         let stay = settings.traffic.connections + settings.traffic.idle_connections;
-        let coordinator =
-            64 + stay + settings.traffic.clients + kept + objects + if workers <= 1024 { 3 * workers } else { 0 };
+        let coordinator = OWN_DESCRIPTORS
+            + stay
+            + settings.traffic.clients
+            + kept
+            + objects
+            + if workers <= 1024 { 3 * workers } else { 0 };
         let per_worker = descriptors_of(settings);
-        let process = 64 + stay + objects + u64::from(placement.threads) * per_worker;
+        let process = OWN_DESCRIPTORS + stay + objects + u64::from(placement.threads) * per_worker;
         let descriptors = coordinator.max(process);
         if descriptors > self.descriptors {
             return Some(format!(
@@ -203,6 +223,19 @@ mod tests {
         check(ROOMY, &settings(|s| s.injector_cpu = Some(1)), None);
         check(ROOMY, &settings(|s| s.injector_cpu = Some(2)), Some("injector_cpu = 2"));
         check(ROOMY, &settings(|s| s.injector_cpu = Some(500)), None);
+    }
+
+    #[test]
+    fn a_script_of_many_pipes_is_lacking_and_not_refused() {
+        let pipes = settings(|s| {
+            s.script = ["pipes 1500", "pipe r w", "capacity r -> 8192"].map(String::from).into();
+            s.workers = 0;
+        });
+        assert_eq!(ROOMY.lacking(&pipes), None);
+        let few = Limits { descriptors: 1024, ..ROOMY };
+        assert_eq!(few.refuse(&pipes), None);
+        assert!(few.lacking(&pipes).unwrap().contains("up to 3066 descriptors, but RLIMIT_NOFILE is 1024"));
+        assert_eq!(few.lacking(&Settings::default()), None);
     }
 
     #[test]

@@ -21,6 +21,17 @@ pub fn send_now(socket: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize, Errno> {
     send(socket.as_raw_fd(), bytes, MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT)
 }
 
+/// Wakes accept only when a connection has data, for at most about so many seconds
+/// (TCP_DEFER_ACCEPT, tcp(7)).
+pub fn defer_accept(listener: BorrowedFd<'_>, seconds: u32) -> Result<(), Errno> {
+    let seconds = i32::try_from(seconds).unwrap_or(i32::MAX);
+    let len = size_of::<i32>() as libc::socklen_t;
+    let (fd, level, name) = (listener.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT);
+    // SAFETY: the kernel reads one live int, and len is its size.
+    let result = unsafe { libc::setsockopt(fd, level, name, (&raw const seconds).cast(), len) };
+    Errno::result(result).map(drop)
+}
+
 /// Takes the address from a datagram socket whose port the kernel chose, whoever
 /// else has a descriptor of it (connect(2): AF_UNSPEC dissolves the association;
 /// net/ipv4/udp.c, `__udp_disconnect` unhashes what was not bound to a port by name).

@@ -6,11 +6,11 @@ use std::time::Instant;
 use nix::errno::Errno;
 use nix::unistd::{Gid, Uid, geteuid, setgroups, setresgid, setresuid};
 
-use super::clients::senders;
+use super::clients::{self, senders};
 use super::holder::Holder;
 use super::table::{Outcome, errno};
 use super::waiter::Order;
-use super::{Run, network, staff};
+use super::{Run, latch, network, staff};
 use crate::cell::coordinator::invalid;
 use crate::cell::worker::now_ns;
 use crate::experiment::script::{Action, Fate, Job, Kind, Name, Steer, Step};
@@ -75,6 +75,21 @@ impl Run<'_> {
                 }
             }
             Action::Connect(name, count) => said(self.connect(*name, *count)?),
+            Action::ConnectAs { to, end, deaf } => said(self.connect_as(*to, *end, *deaf)?),
+            Action::Hear(name) => done(self.table.with(*name, clients::hear)),
+            Action::AcceptAs { of, end } => said(self.table.accept_as(*of, *end)),
+            Action::Defer(name, seconds) => {
+                done(self.table.with(*name, |fd| sys::socket::defer_accept(fd.as_fd(), *seconds)))
+            }
+            Action::HalfOpen(name) => {
+                self.let_arrive()?;
+                said(self.table.address(*name).cloned().and_then(|address| network::half_open(&address)))
+            }
+            Action::Latch { times, fenced } => {
+                let missed = latch::missed(*times, *fenced, &self.cpus);
+                self.home()?;
+                said(Ok(missed.map_err(|e| invalid(format!("latch: {e}")))?))
+            }
             Action::Send { to, count, flows } => said(self.send(*to, *count, *flows)?),
             Action::Received(name) => {
                 self.let_arrive()?;
@@ -156,10 +171,16 @@ impl Run<'_> {
             Action::Came => Ok(self.came()?),
             Action::Result(worker) => self.result(*worker)?,
             Action::Returns(worker) => Ok(self.staff()?.returns(*worker).to_string()),
+            Action::Wakeups(worker) => Ok(self.staff()?.wakeups(*worker)?.to_string()),
             Action::Lasted => Ok(self.lasted.as_millis().to_string()),
             Action::Repeat { .. } | Action::End => DONE,
             other => said(self.table.act(other)),
         })
+    }
+
+    /// The main thread goes back to its CPU.
+    fn home(&self) -> Result<(), End> {
+        sys::cpus::pin_to(staff::home(&self.cpus)).map_err(|e| invalid(format!("cannot pin the main thread: {e}")))
     }
 
     fn let_arrive(&self) -> Result<(), End> {
@@ -183,6 +204,17 @@ impl Run<'_> {
             (_, Ok(0), Ok(lost)) if lost == count => Err(Errno::ECONNREFUSED),
             (_, completed, _) => completed,
         })
+    }
+
+    fn connect_as(&mut self, to: Name, end: Name, deaf: bool) -> Result<Outcome, End> {
+        let begun = self.table.address(to).cloned().and_then(|address| clients::begin(&address, deaf));
+        let client = match begun {
+            Ok(client) => client,
+            Err(errno) => return Ok(Err(errno)),
+        };
+        self.table.put(end, client);
+        self.let_arrive()?;
+        Ok(self.table.with(end, clients::is_connected).map(u64::from))
     }
 
     fn accept_all(&self) -> Result<(), Errno> {

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{MsgFlags, recv};
-use socket2::{Domain, SockAddr, SockRef, Socket, Type};
+use socket2::{Domain, SockAddr, SockFilter, SockRef, Socket, Type};
 
 use super::table::errno;
 use crate::experiment::script::Fate;
@@ -25,9 +25,7 @@ impl Clients {
     /// One more, which stays. Does not wait for the handshake; an errno is a client
     /// that was refused at once and does not count, but for ECONNREFUSED.
     pub fn connect(&mut self, to: &SockAddr) -> Result<(), Errno> {
-        let socket = Socket::new(to.domain(), Type::STREAM, None).map_err(errno)?;
-        // A full queue drops the handshake in TCP and would have us sleep in unix.
-        socket.set_nonblocking(true).map_err(errno)?;
+        let socket = client(to)?;
         let fate = match socket.connect(to).map_err(errno) {
             Ok(()) => Fate::Waiting,
             Err(Errno::EINPROGRESS) => Fate::Connecting,
@@ -85,6 +83,42 @@ impl Client {
         };
         Ok(())
     }
+}
+
+fn client(to: &SockAddr) -> Result<Socket, Errno> {
+    let socket = Socket::new(to.domain(), Type::STREAM, None).map_err(errno)?;
+    // A full queue drops the handshake in TCP and would have us sleep in unix.
+    socket.set_nonblocking(true).map_err(errno)?;
+    Ok(socket)
+}
+
+/// A client of its own. Deaf, it gets no packet: a filter on its socket drops them all
+/// (net/ipv4/tcp_ipv4.c, `tcp_v4_rcv` asks `tcp_filter` before anything else), so that
+/// the server's SYN-ACK is lost as on a bad line.
+pub fn begin(to: &SockAddr, deaf: bool) -> Result<OwnedFd, Errno> {
+    let socket = client(to)?;
+    if deaf {
+        let drop_all = SockFilter::new((libc::BPF_RET | libc::BPF_K) as u16, 0, 0, 0);
+        socket.attach_filter(&[drop_all]).map_err(errno)?;
+    }
+    match socket.connect(to).map_err(errno) {
+        Ok(()) | Err(Errno::EINPROGRESS) => Ok(socket.into()),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// Its packets reach it again.
+pub fn hear(end: &OwnedFd) -> Result<(), Errno> {
+    SockRef::from(end).detach_filter().map_err(errno)
+}
+
+/// Whether its handshake is done; an errno where it came to nothing.
+pub fn is_connected(end: &OwnedFd) -> Result<bool, Errno> {
+    let mut entry = [PollFd::new(end.as_fd(), PollFlags::POLLOUT)];
+    poll(&mut entry, PollTimeout::ZERO)?;
+    let failed = SockRef::from(end).take_error().map_err(errno)?.map(errno);
+    let seen = entry[0].revents().unwrap_or(PollFlags::empty());
+    failed.map_or(Ok(seen.contains(PollFlags::POLLOUT)), Err)
 }
 
 /// So many sockets that send to `to`, each with the number of its flow.

@@ -6,6 +6,7 @@ mod act;
 mod clients;
 mod group;
 mod holder;
+mod latch;
 pub(super) mod network;
 mod staff;
 mod table;

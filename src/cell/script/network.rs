@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, unshare};
+use socket2::SockAddr;
 
 use crate::sys;
 use crate::sys::cpus::pin_to;
@@ -38,6 +39,24 @@ pub fn set(name: &str, value: &str) -> Result<(), Errno> {
 pub fn counter(name: &str) -> Result<u64, Errno> {
     let text = fs::read_to_string("/proc/net/netstat").map_err(super::table::errno)?;
     crate::cell::drops::counter(&text, name).ok_or(Errno::ENOENT)
+}
+
+/// Handshakes that were begun for the listener at `address` and are not done: lines of
+/// /proc/net/tcp in state 03, SYN_RECV, which lists requests among the sockets
+/// (net/ipv4/tcp_ipv4.c, `get_openreq4`).
+pub fn half_open(address: &SockAddr) -> Result<u64, Errno> {
+    let port = address.as_socket().ok_or(Errno::EAFNOSUPPORT)?.port();
+    let text = fs::read_to_string("/proc/self/net/tcp").map_err(super::table::errno)?;
+    Ok(requests_for(&text, port))
+}
+
+fn requests_for(text: &str, port: u16) -> u64 {
+    let begun = |line: &&str| {
+        let mut words = line.split_ascii_whitespace().skip(1);
+        let local = words.next().and_then(|local| local.split_once(':'));
+        local.is_some_and(|(_, hex)| u16::from_str_radix(hex, 16) == Ok(port)) && words.nth(1) == Some("03")
+    };
+    text.lines().filter(begun).count() as u64
 }
 
 /// Comes back when every packet that was sent over loopback before, by any process
@@ -74,6 +93,16 @@ pub fn let_arrive(cpus: &[usize], home: usize) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn requests_are_lines_of_the_port_in_syn_recv() {
+        let text = "  sl  local_address rem_address   st tx_queue\n\
+                    \x20  0: 0100007F:1F90 00000000:0000 0A 00000000:00000000\n\
+                    \x20  1: 0100007F:1F90 0100007F:A000 03 00000000:00000000\n\
+                    \x20  2: 0100007F:1F91 0100007F:A001 03 00000000:00000000\n\
+                    \x20  3: 0100007F:A000 0100007F:1F90 02 00000001:00000000\n";
+        assert_eq!((requests_for(text, 8080), requests_for(text, 8081), requests_for(text, 0xA000)), (1, 1, 0));
+    }
 
     #[test]
     fn what_was_sent_arrives() {

@@ -156,6 +156,14 @@ impl Staff {
         (ended > 0 && ended == self.given[worker]).then_some(result)
     }
 
+    /// How often it was woken between one quiet moment and the next, which a storm has not.
+    pub fn wakeups(&self, worker: usize) -> Result<u64, End> {
+        match &self.watch {
+            Some(_) => Ok(self.wakeups[worker]),
+            None => Err(invalid("beside a storm nobody is ever seen asleep, so wakeups are not counted".into())),
+        }
+    }
+
     /// How often its wait has come back.
     pub fn returns(&self, worker: usize) -> u64 {
         self.ledger.slot(worker as u32).returns()

@@ -12,6 +12,7 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, send, socketpair};
+use nix::sys::stat::Mode;
 use socket2::{SockAddr, SockRef};
 
 use super::group;
@@ -78,10 +79,14 @@ impl Table {
         })
     }
 
-    fn put(&self, name: Name, fd: OwnedFd) {
-        // Where the limit is lower than that, the low number has to do.
-        let fd = by_number::duplicate(fd.as_raw_fd(), LOWEST).unwrap_or(fd);
+    pub(super) fn put(&self, name: Name, fd: OwnedFd) {
         let entry = &self.entries[name];
+        let fd = match entry.kind {
+            // Its low number is what it is for.
+            Kind::Spare => fd,
+            // Where the limit is lower than that, the low number has to do.
+            _ => by_number::duplicate(fd.as_raw_fd(), LOWEST).unwrap_or(fd),
+        };
         if (entry.kind.listens() || entry.kind == Kind::Udp)
             && let Ok(address) = SockRef::from(&fd).local_addr()
         {
@@ -155,6 +160,11 @@ impl Table {
                     self.put(*name, group::member(kind, at, backlog)?);
                 }
             }
+            (Kind::Spare, names) => {
+                let null = nix::fcntl::open("/dev/null", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
+                self.put(names[0], null);
+            }
+            (Kind::Connection, _) => unreachable!("connections are made by connect and accept"),
             (Kind::Listener, names) => self.put(names[0], group::unix_listener(backlog)?),
             (Kind::Word | Kind::RwLock | Kind::Mutex | Kind::Robust, names) => {
                 for name in names {
@@ -198,6 +208,13 @@ impl Table {
                 let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
                 done(setrlimit(Resource::RLIMIT_NOFILE, limit.unwrap_or(hard).min(hard), hard))
             }
+            // The number that the next descriptor would get is the first one forbidden.
+            Action::LimitFull => {
+                let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+                let free = by_number::duplicate(self.any_number()?, 0)?.as_raw_fd();
+                done(setrlimit(Resource::RLIMIT_NOFILE, (free as u64).min(hard), hard))
+            }
+            Action::Open(kind @ Kind::Spare, names, _) => done(self.open(*kind, names, 0)),
             Action::Control(control) => self.control(control),
             Action::Write(names) => names.iter().try_fold(0, |sum, name| Ok(sum + self.write(*name)?)),
             Action::Read(name, most) => self.read(*name, *most),
@@ -251,7 +268,7 @@ impl Table {
         let mut buffer = [0; 64];
         let fd = self.number(name);
         // Blocking or not: the one who asks has no time to wait.
-        if self.kind(name) == Kind::Pipe && by_number::poll(fd, 0)? == 0 {
+        if matches!(self.kind(name), Kind::Pipe | Kind::Socketpair | Kind::Connection) && by_number::poll(fd, 0)? == 0 {
             return Err(Errno::EAGAIN);
         }
         let most = if self.kind(name) == Kind::Eventfd { 8 } else { most.min(buffer.len()) };
@@ -279,6 +296,20 @@ impl Table {
         };
         word.row(0)[0].fetch_add(1, Ordering::Release);
         futex::wake(&word.row(0)[0], most.min(i32::MAX as u32) as i32, futex::Reach::Shared).map(u64::from)
+    }
+
+    /// Some descriptor of the script that is open.
+    fn any_number(&self) -> Result<RawFd, Errno> {
+        self.open_ones(|_| true).first().map(|name| self.number(*name)).ok_or(Errno::EBADF)
+    }
+
+    /// Accepts one that is there and keeps it.
+    pub(super) fn accept_as(&self, of: Name, end: Name) -> Outcome {
+        if by_number::poll(self.number(of), 0)? == 0 {
+            return Err(Errno::EAGAIN);
+        }
+        self.put(end, by_number::accept(self.number(of))?);
+        Ok(1)
     }
 
     /// Accepts what is there.

@@ -20,6 +20,10 @@ pub enum Kind {
     Group,
     /// UDP sockets on one port of loopback, by SO_REUSEPORT.
     Udp,
+    /// One end of a connection.
+    Connection,
+    /// A descriptor that is kept to be given up when no other can be had.
+    Spare,
     /// A futex word, at first 0.
     Word,
     RwLock,
@@ -178,6 +182,8 @@ pub enum Action {
     Release,
     /// The soft RLIMIT_NOFILE; `None` is the hard one.
     Limit(Option<u64>),
+    /// The same, at the lowest number that is free.
+    LimitFull,
     /// Gives up root.
     Unprivileged,
     Handler {
@@ -197,6 +203,29 @@ pub enum Action {
     Unlock(Name),
     /// So many connections.
     Connect(Name, u64),
+    /// One, whose client has a name; one that is deaf does not hear the answer to
+    /// its SYN.
+    ConnectAs {
+        to: Name,
+        end: Name,
+        deaf: bool,
+    },
+    /// It hears again.
+    Hear(Name),
+    /// One connection that is there, under a name.
+    AcceptAs {
+        of: Name,
+        end: Name,
+    },
+    /// TCP_DEFER_ACCEPT, for so many seconds.
+    Defer(Name, u32),
+    /// Handshakes with that listener that are begun and not done.
+    HalfOpen(Name),
+    /// Hands over so many times by two flags, with or without a fence.
+    Latch {
+        times: u64,
+        fenced: bool,
+    },
     /// At most so many; then reads each.
     Accept(Name, u64, bool),
     /// So many datagrams from so many sockets.
@@ -250,6 +279,8 @@ pub enum Action {
     Came,
     Result(usize),
     Returns(usize),
+    /// How often the kernel woke that worker.
+    Wakeups(usize),
     Lasted,
     /// That worker does it.
     Told(usize, Box<Action>),
@@ -277,6 +308,9 @@ impl Action {
             Action::Came
             | Action::Result(_)
             | Action::Returns(_)
+            | Action::Wakeups(_)
+            | Action::HalfOpen(_)
+            | Action::Latch { .. }
             | Action::Await(_)
             | Action::Lasted
             | Action::Counter(_)
@@ -293,6 +327,8 @@ impl Action {
             | Action::Wake(..)
             | Action::Unlock(_)
             | Action::Connect(..)
+            | Action::ConnectAs { .. }
+            | Action::AcceptAs { .. }
             | Action::Accept(..)
             | Action::Send { .. }
             | Action::Shutdown(_)
@@ -317,6 +353,9 @@ impl Action {
             | Action::Wake(name, _)
             | Action::Unlock(name)
             | Action::Accept(name, ..)
+            | Action::AcceptAs { of: name, .. }
+            | Action::Hear(name)
+            | Action::Defer(name, _)
             | Action::Received(name)
             | Action::Steer(name, _)
             | Action::Reuseport(name) => vec![*name],

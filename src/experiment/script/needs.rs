@@ -38,6 +38,13 @@ impl Script {
         })
     }
 
+    /// Descriptors that the main thread has at the same time by what it opens by
+    /// number or by name; its clients and the lab's own come on top.
+    pub fn descriptors(&self) -> u64 {
+        let pipes = self.actions().map(|action| if let Action::Pipes(count) = action { 2 * count } else { 0 });
+        self.names.len() as u64 + pipes.sum::<u64>()
+    }
+
     /// The probes it cannot do without.
     pub fn needs(&self) -> impl Iterator<Item = &'static str> {
         let has = |wanted: fn(&Action) -> bool| self.actions().any(wanted);

@@ -151,6 +151,8 @@ impl Parser {
                 | Action::Blocking(..)
                 | Action::Pass(..)
                 | Action::Limit(_)
+                | Action::LimitFull
+                | Action::Open(Kind::Spare, ..)
                 | Action::Control(_)
                 | Action::Write(_)
                 | Action::Read(..)
@@ -161,14 +163,16 @@ impl Parser {
         if !able || verb.ends_with(':') {
             return Err(format!(
                 "a worker cannot be told to {verb}; it does add, mod, del, close, dup, shutdown, block, nonblock, pass, \
-                 limit, write, read, accept, wake and unlock"
+                 limit, spare, write, read, accept, wake and unlock"
             ));
         }
         for (who, _) in &mut self.closed[before..] {
             *who = Some(worker);
         }
-        if let Action::Dup { to, .. } = action {
-            self.passed.push((worker, to));
+        match &action {
+            Action::Dup { to, .. } => self.passed.push((worker, *to)),
+            Action::Open(_, names, _) => self.passed.extend(names.iter().map(|name| (worker, *name))),
+            _ => {}
         }
         for name in action.uses() {
             self.check_has(worker, name)?;
@@ -188,7 +192,7 @@ impl Parser {
             let name = &self.found.names[name];
             return Err(format!("{name} is closed by then; expect an errno such as EBADF, or close it later"));
         }
-        let (Action::Connect(to, _) | Action::Send { to, .. }) = action else {
+        let (Action::Connect(to, _) | Action::ConnectAs { to, .. } | Action::Send { to, .. }) = action else {
             return Ok(());
         };
         let mates = |name: &Name| self.found.kinds[*name] == self.found.kinds[*to] && *name != *to;
@@ -273,7 +277,7 @@ impl Parser {
     fn written(&self, text: &str) -> Result<Name, String> {
         let name = self.name(text)?;
         match self.found.kinds[name] {
-            Kind::Epoll | Kind::Listener | Kind::Group | Kind::Udp => {
+            Kind::Epoll | Kind::Listener | Kind::Group | Kind::Udp | Kind::Spare => {
                 Err(format!("{text} is {}; nothing is written to it", article(self.found.kinds[name])))
             }
             _ => Ok(name),

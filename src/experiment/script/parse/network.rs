@@ -10,6 +10,9 @@ const MOST_CONNECTIONS: u64 = 4096;
 const MOST_DATAGRAMS: u64 = 1_000_000;
 /// The number of a flow is one byte.
 const MOST_FLOWS: u64 = 256;
+/// Of TCP_DEFER_ACCEPT: longer than any script takes, and the most that it may be.
+const DEFER_SECONDS: u32 = 30;
+const MOST_SECONDS: u64 = 60;
 /// More unaccepted connections than any script makes.
 const BACKLOG: i32 = 4096;
 
@@ -54,6 +57,24 @@ impl Parser {
             }
             ("connect", [l]) => self.connect(l, 1)?,
             ("connect", [l, "x", count]) => self.connect(l, number(count, 1, MOST_CONNECTIONS)?)?,
+            ("connect", [l, "as", c]) => {
+                let to = self.listener(l)?;
+                Action::ConnectAs { to, end: self.fresh(c, Kind::Connection)?, deaf: false }
+            }
+            ("syn", [l, "as", c]) => {
+                let to = self.of_kind(l, &[Kind::Group])?;
+                Action::ConnectAs { to, end: self.fresh(c, Kind::Connection)?, deaf: true }
+            }
+            ("hear", [c]) => Action::Hear(self.of_kind(c, &[Kind::Connection])?),
+            ("half-open", [l]) => Action::HalfOpen(self.of_kind(l, &[Kind::Group])?),
+            ("defer", [l]) => Action::Defer(self.of_kind(l, &[Kind::Group])?, DEFER_SECONDS),
+            ("defer", [l, seconds]) => {
+                Action::Defer(self.of_kind(l, &[Kind::Group])?, number(seconds, 1, MOST_SECONDS)? as u32)
+            }
+            ("accept", [l, "as", s]) => {
+                let of = self.listener(l)?;
+                Action::AcceptAs { of, end: self.fresh(s, Kind::Connection)? }
+            }
             ("accept", [l, more @ ..]) => {
                 let (count, read) = match more {
                     [] => (1, false),

@@ -6,6 +6,8 @@ use super::*;
 
 /// More descriptors than most machines give one process.
 const MOST_PIPES: u64 = 100_000;
+/// Seconds, not hours.
+const MOST_HANDOVERS: u64 = 10_000_000;
 /// As many as fit a read.
 const MOST_BYTES: u64 = 64;
 
@@ -67,7 +69,12 @@ impl Parser {
             }
             ("unlock", [a]) => Action::Unlock(self.of_kind(a, &[Kind::RwLock, Kind::Mutex, Kind::Robust])?),
             ("limit", ["nofile", "off"]) => Action::Limit(None),
+            ("limit", ["nofile", "full"]) => Action::LimitFull,
+            ("spare", [a]) => self.open(Kind::Spare, &[a])?,
             ("limit", ["nofile", count]) => Action::Limit(Some(number(count, 1, 1 << 20)?)),
+            ("latch", [times, how @ ("fenced" | "bare")]) => {
+                Action::Latch { times: number(times, 1, MOST_HANDOVERS)?, fenced: *how == "fenced" }
+            }
             ("unprivileged", []) => {
                 self.before_workers("root is given up")?;
                 Action::Unprivileged

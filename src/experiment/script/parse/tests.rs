@@ -128,7 +128,7 @@ fn every_mistake_says_what_was_wanted() {
     check(
         &[e0, w0, "w0: kill w0"],
         "a worker cannot be told to kill; it does add, mod, del, close, dup, shutdown, block, nonblock, pass, limit, \
-         write, read, accept, wake and unlock",
+         spare, write, read, accept, wake and unlock",
     );
     check(
         &[e0, "worker w0 epoll_wait e0 times 3 then pause"],
@@ -142,7 +142,7 @@ fn every_mistake_says_what_was_wanted() {
     check(&[e0, "network"], "network is the first statement, since what is open stays in the network it was made in");
     check(&["network", "migrate maybe"], "migrate is either migrate on or migrate off");
     check(&[e0, "connect e0"], "e0 is an epoll, not a listener");
-    check(&["listener l", "connect l y 3"], "connect takes one name, then perhaps x 40");
+    check(&["listener l", "connect l y 3"], "connect takes one name, then perhaps x 40, or as and a new name");
     check(&["group l", "connect l x 5000"], "\"5000\" is no number from 1 to 4096");
     check(&["group l", "write l"], "l is a listener of a group; nothing is written to it");
     check(&["group l", "accepted"], "accepted expects something: accepted -> ..");
@@ -158,4 +158,45 @@ fn every_mistake_says_what_was_wanted() {
         &[e0, "eventfd v", "storm w0 mod e0 v edge", "worker w1 epoll_wait e0"],
         "beside a storm nobody is ever seen asleep; let the main thread wait",
     );
+}
+
+#[test]
+fn ends_of_connections_have_names() {
+    let script = parse(&[
+        "group l",
+        "defer l 5",
+        "syn l as c",
+        "half-open l -> 1",
+        "hear c",
+        "connect l as d -> 1",
+        "accept l as s",
+        "worker w0 read s max 64",
+        "write d",
+        "wakeups w0 -> 1",
+    ])
+    .unwrap();
+    assert_eq!(script.names, ["l", "c", "d", "s"]);
+    assert_eq!(script.steps[2].action, Action::ConnectAs { to: 0, end: 1, deaf: true });
+    assert_eq!(script.steps[6].action, Action::AcceptAs { of: 0, end: 3 });
+    check(&["listener u", "syn u as c"], "u is a listener, not a listener of a group");
+    check(&["socketpair a b", "hear a"], "a is an end of a socketpair, not an end of a connection");
+    check(&["group l", "connect l as l"], "a second \"l\"");
+    check(&["group l", "worker w0 idle", "accept l as s", "now w0 read s"], LATE);
+    check(&["group l", "defer l 0"], "\"0\" is no number from 1 to 60");
+    check(&["group l", "syn l c"], "syn takes a TCP listener, as, and a new name, such as syn l as c");
+    check(&["epoll e", "half-open e -> 0"], "e is an epoll, not a listener of a group");
+    check(&["wakeups w0 -> 0"], "there is no worker \"w0\"");
+}
+
+const LATE: &str = "s was opened after w0 was forked; write pass s w0 first";
+
+#[test]
+fn a_worker_may_keep_a_descriptor_in_reserve() {
+    let script =
+        parse(&["group l", "worker w0 idle", "w0: spare r", "w0: limit nofile full", "w0: close r", "came -> none"]);
+    assert_eq!(script.unwrap().steps[3].action, Action::Told(0, Box::new(Action::LimitFull)));
+    check(&["spare r", "write r"], "r is a spare descriptor; nothing is written to it");
+    check(&["latch 10 fast -> 0"], "latch takes how often, and fenced or bare");
+    check(&["latch 0 bare -> 0"], "\"0\" is no number from 1 to 10000000");
+    check(&["latch 10 bare"], "latch expects something: latch 10 bare -> ..");
 }

@@ -86,6 +86,7 @@ impl Parser {
             ("came", []) if !self.found.workers.is_empty() => Action::Came,
             ("came", []) => return Err("there is no worker that could have come".into()),
             ("result", [w]) => Action::Result(self.worker(w)?),
+            ("wakeups", [w]) => Action::Wakeups(self.worker(w)?),
             ("returns", [w]) => Action::Returns(self.worker(w)?),
             ("lasted", []) if self.called => Action::Lasted,
             ("lasted", []) => return Err("the main thread has not waited for anything yet".into()),
@@ -138,8 +139,8 @@ impl Parser {
         let on = match call {
             Call::Poll | Call::Select => self.name(on)?,
             Call::Accept | Call::Locked(_) => self.listener(on)?,
-            Call::Read => self.of_kind(on, &[Kind::Pipe, Kind::Socketpair, Kind::Eventfd])?,
-            Call::Receive => self.of_kind(on, &[Kind::Udp, Kind::Socketpair])?,
+            Call::Read => self.of_kind(on, &[Kind::Pipe, Kind::Socketpair, Kind::Eventfd, Kind::Connection])?,
+            Call::Receive => self.of_kind(on, &[Kind::Udp, Kind::Socketpair, Kind::Connection])?,
             Call::Futex => self.of_kind(on, &[Kind::Word])?,
             Call::ReadLock | Call::WriteLock => self.of_kind(on, &[Kind::RwLock])?,
             Call::Lock => self.of_kind(on, &[Kind::Mutex, Kind::Robust])?,
