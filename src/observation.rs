@@ -148,6 +148,11 @@ pub struct Traffic {
     /// From the intended start of an event to the moment it was made: large, and
     /// the generator could not keep up.
     pub lag: Latency,
+    /// Mean of the same, in nanoseconds; 0 where nobody answers.
+    pub reply_mean_ns: u64,
+    /// Clients times nanoseconds that they were under way: from the intended start of
+    /// each to its end.
+    pub in_flight_ns: u64,
     /// From the first event to the last answer or claim.
     pub busy_ns: u64,
     /// CPU time of the process that makes the events.

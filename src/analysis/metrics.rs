@@ -165,6 +165,22 @@ pub const METRICS: &[Metric] = &[
         |l| l.p9999
     )),
     metric!("reply_latency_us_max", "us", "the same, largest", |f| us(f.seen.traffic.as_ref()?.reply, |l| l.max)),
+    metric!("reply_latency_us_mean", "us", "from the intended start of an event to its answer, mean", |f| {
+        f.seen.traffic.as_ref().filter(|t| t.reply_mean_ns > 0).map(|t| t.reply_mean_ns as f64 / 1000.0)
+    }),
+    metric!("mean_in_flight", "clients", "under way, on average over the time (timed loads)", |f| {
+        f.traffic(|t| t.in_flight_ns as f64 / t.busy_ns.max(1) as f64)
+    }),
+    metric!(
+        "littles_law",
+        "ratio",
+        "mean_in_flight over the rate of the served times their mean latency; 1 if all were served",
+        |f| {
+            let traffic = f.seen.traffic.as_ref()?;
+            let inside = traffic.clients.served * traffic.reply_mean_ns;
+            ratio(traffic.in_flight_ns as f64, inside)
+        }
+    ),
     metric!("lag_us_p99", "us", "how late the generator made its events, 99th percentile", |f| us(
         f.seen.traffic.as_ref()?.lag,
         |l| l.p99

@@ -6,6 +6,7 @@
 //! server nor a slow generator is flattered ("coordinated omission").
 
 mod ends;
+mod flight;
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -17,6 +18,8 @@ use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
+
+use flight::Flight;
 
 use super::contract::{Begun, Injector, SetupError};
 use super::coordinator::invalid;
@@ -81,6 +84,7 @@ pub(super) struct Traffic {
     armed: u64,
     /// No descriptor is left: wait for a client to end.
     starved: bool,
+    flight: Flight,
     seen: Clients,
     reply: Histogram<u64>,
     lag: Histogram<u64>,
@@ -111,6 +115,7 @@ impl Traffic {
             read_at: 0,
             armed: 0,
             starved: false,
+            flight: Flight::new(now_ns()),
             seen: Clients::default(),
             reply: histogram(),
             lag: histogram(),
@@ -182,6 +187,7 @@ impl Traffic {
     fn make(&mut self, injector: &mut dyn Injector, tally: &mut Tally, intended: u64) -> Result<(), End> {
         let now = now_ns();
         let deadline = now + self.patience_ns;
+        let open = self.open();
         let begun = if self.ends.is_empty() { injector.begin() } else { Ok(None) };
         let made = begun.and_then(|begun| match begun {
             Some(begun) => self.client(begun, intended, deadline),
@@ -193,7 +199,12 @@ impl Traffic {
             }),
         });
         match made {
-            Ok(tag) => tally.open.add(tag, intended),
+            Ok(tag) => {
+                if self.open() > open {
+                    self.flight.starts(intended, now);
+                }
+                tally.open.add(tag, intended)
+            }
             Err(SetupError { errno: Errno::EMFILE | Errno::ENFILE, .. }) if self.open() > 0 => {
                 self.starved = true;
                 return Ok(());
@@ -241,6 +252,7 @@ impl Traffic {
             let place = self.places.get_mut(tag).and_then(VecDeque::pop_front);
             if let Some(client) = place.and_then(|place| self.clients[place].take().inspect(|_| self.free.push(place)))
             {
+                self.flight.ends(now);
                 self.served(client.intended, now);
             }
         }
@@ -291,6 +303,8 @@ impl Traffic {
     pub fn into_seen(self) -> Seen {
         Seen {
             clients: self.seen,
+            in_flight_ns: self.flight.sum(now_ns()),
+            reply_mean_ns: self.reply.mean() as u64,
             reply: latency_of(&self.reply),
             lag: latency_of(&self.lag),
             busy_ns: now_ns() - self.pacer.started(),

@@ -94,11 +94,14 @@ embed![
     "85-uneven-clients.toml",
     "86-async-share.toml",
     "87-udp-flows.toml",
+    "88-littles-law.toml",
     "90-server-models.toml",
     "91-backlog-errors.toml",
     "92-c10k.toml",
     "93-shared-ofd.toml",
     "94-fd-is-not-the-queue.toml",
+    "95-pool.toml",
+    "96-calls-per-request.toml",
 ];
 
 /// Parses the embedded experiment of that name.

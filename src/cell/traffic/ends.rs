@@ -36,6 +36,7 @@ impl Traffic {
         }
         let client = self.clients[place].take().expect("looked at above");
         self.free.push(place);
+        self.flight.ends(now);
         self.starved = false;
         match heard {
             Ok(1..) => self.served(client.intended, now),
@@ -63,6 +64,7 @@ impl Traffic {
         for answer in buffer[..length].chunks_exact(4) {
             let number = u32::from_ne_bytes(answer.try_into().expect("chunks of four"));
             if let Some(intended) = self.messages.remove(&number) {
+                self.flight.ends(now);
                 self.served(intended, now);
             }
         }
@@ -79,12 +81,14 @@ impl Traffic {
             match place {
                 None => {
                     if self.messages.remove(&(serial as u32)).is_some() {
+                        self.flight.ends(now);
                         self.seen.timed_out += 1;
                     }
                 }
                 Some(place) => {
                     if let Some(client) = self.clients[place].take_if(|client| client.serial == serial) {
                         self.free.push(place);
+                        self.flight.ends(now);
                         self.starved = false;
                         self.seen.timed_out += 1;
                         self.abandon(&client, place, tally);
