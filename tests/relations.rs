@@ -64,3 +64,47 @@ fn a_row_that_was_skipped_or_is_missing_skips_or_leaves_it_open() {
         (Verdict::Invalid, OPEN)
     );
 }
+
+/// Four rows and as many samples as there are figures of each, as wakeups per event of
+/// the null wait; what the growth of `this` came to in the first sample.
+fn growth(rows: [(&str, &[u64]); 4]) -> (Verdict, String) {
+    let samples = rows[0].1.len();
+    let axis: Vec<usize> = (1..=samples).collect();
+    let waits: String = rows.map(|(row, _)| format!("[[wait]]\nname = {row:?}\n")).concat();
+    let text = format!(
+        "title = \"t\"\n[defaults]\nkind = \"null\"\nevents = 4\n[matrix]\nsample = {axis:?}\n{waits}\
+         [[expect]]\nwait = \"this\"\nsample = 1\n\
+         wakeups_per_event = {{ growth_from = \"this from\", below = \"that\", below_from = \"that from\" }}\n"
+    );
+    let here = Here { release: "6.1", realtime: false, lacks: &|_| None };
+    let cells = Experiment::parse("t.toml", &text).unwrap().cells(&[]).unwrap();
+    let judged = cells.iter().map(|cell| {
+        let mut settings = cell.settings.clone();
+        let (_, figures) = rows.iter().find(|(row, _)| *row == cell.row).unwrap();
+        settings.null.wakeups = figures[settings.traffic.sample as usize - 1];
+        judge::judge(cell, scripted::observe(&settings, 1), &here)
+    });
+    let mut results: Vec<CellResult> = judged.collect();
+    settle(&mut results);
+    let cell = results.iter().find(|cell| cell.row == "this").unwrap();
+    assert_eq!(cell.verdict, cell.expectations[0].verdict);
+    (cell.verdict, format!("{}; {}", cell.expectations[0].measured, cell.expectations[0].reason))
+}
+
+#[test]
+fn a_growth_is_settled_over_samples_or_left_undecided() {
+    let of = |this: &[u64], that: &[u64]| {
+        let base = vec![10; this.len()];
+        growth([("this from", &base), ("this", this), ("that from", &base), ("that", that)])
+    };
+    let check = |found: (Verdict, String), verdict: Verdict, words: &str| {
+        assert!(found.0 == verdict && found.1.contains(words), "{found:?}");
+    };
+    check(of(&[11, 12, 12], &[15, 16, 14]), Verdict::Pass, "x 1.2 (1.1 to 1.2) against x 1.5 (1.4 to 1.6)");
+    // Ranges that touch, while each median is outside of the other one.
+    check(of(&[11, 11, 14], &[13, 16, 16]), Verdict::Pass, "x 1.1");
+    check(of(&[11, 14, 15], &[13, 16, 16]), Verdict::Skip, "undecided, the spread is too large: x 1.4");
+    check(of(&[18, 19, 20], &[13, 16, 16]), Verdict::Fail, "x 1.9");
+    check(of(&[15, 16, 20], &[13, 16, 16]), Verdict::Skip, "undecided");
+    check(of(&[11, 11], &[16, 16]), Verdict::Skip, "2 samples");
+}

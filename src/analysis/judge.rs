@@ -251,7 +251,7 @@ pub fn one(expectation: &Expectation, facts: &Facts<'_>) -> Judged {
     let value = || metrics::find(&expectation.metric).and_then(|m| m.value(facts));
     let (holds, measured) = match &expectation.rule {
         Rule::Winners(want) => order(*want, facts),
-        Rule::Times(_) => return invalid(expectation, relation::OPEN),
+        Rule::Times(_) | Rule::Growth(_) => return invalid(expectation, relation::OPEN),
         Rule::Share(share) => match facts.seen.workers.get(share.worker as usize) {
             Some(worker) => share_of(share, worker.claims, facts),
             None => return skipped(expectation, format!("there is no worker {}", share.worker)),
@@ -358,6 +358,7 @@ pub fn expected(rule: &Rule, settings: Option<&Settings>) -> String {
             format!("{}, on average at most {} more", times(*per_worker), short(*slack))
         }
         Rule::Winners(want) => format!("{want:?}").to_lowercase(),
+        Rule::Growth(growth) => growth.to_string(),
         Rule::Error(name) => name.clone(),
         Rule::NeverAbove(bound) => format!("never above {}", short(*bound)),
         Rule::Share(Share { worker, part: Some(part) }) => {

@@ -4,6 +4,7 @@ pub mod advice;
 pub mod compare;
 pub mod disturbance;
 mod facts;
+mod growth;
 pub mod judge;
 pub mod matrix;
 pub mod merge;

@@ -162,6 +162,7 @@ fn place(cell: &CellResult) -> String {
 fn asserts(metric: &str, rule: Option<&Rule>) -> String {
     match rule {
         Some(Rule::Times(times)) => format!("{metric}-times-{}", slug(&times.times_of)),
+        Some(Rule::Growth(growth)) => format!("{metric}-growth-below-{}", slug(&growth.below)),
         Some(Rule::NeverAbove(_)) => format!("{metric}-never-above"),
         Some(Rule::Share(share)) => format!("{metric}-w{}", share.worker),
         _ => metric.to_owned(),

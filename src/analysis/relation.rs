@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 
+use super::growth;
 use super::judge::{self, short};
 use crate::experiment::Rule;
 use crate::experiment::expectation::Times;
@@ -19,7 +20,8 @@ type Key<'a> = (&'a str, &'a str, &'a [(String, String)], u32);
 
 /// Settles every open relation of a run.
 pub fn settle(cells: &mut [CellResult]) {
-    let settled = settled(cells);
+    let mut settled = settled(cells);
+    settled.extend(growth::settled(cells));
     for (cell, index, judged) in settled {
         cells[cell].expectations[index] = judged;
         judge::conclude(&mut cells[cell]);

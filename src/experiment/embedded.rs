@@ -95,6 +95,7 @@ embed![
     "86-async-share.toml",
     "87-udp-flows.toml",
     "88-littles-law.toml",
+    "89-overlap.toml",
     "90-server-models.toml",
     "91-backlog-errors.toml",
     "92-c10k.toml",

@@ -46,6 +46,8 @@ pub enum Rule {
     /// The average is at least `min` and at most `max` times that of another row,
     /// in the cell that has the same axes and repetition.
     Times(Times),
+    /// It grows less from one row to another than between two others; see [`Growth`].
+    Growth(Growth),
     /// Never above this in any event: a race. That it was not seen does not say
     /// that it cannot happen, so the verdict is "not seen in n rounds".
     NeverAbove(f64),
@@ -64,6 +66,45 @@ pub struct Times {
     pub min: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max: Option<f64>,
+}
+
+/// A relation between two relations: this row over `growth_from` is less than `below`
+/// over `below_from`. Such ratios of times and rates scatter, so they are taken once for
+/// each value of the axis [`SAMPLE`], and their medians and ranges are compared.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Growth {
+    pub growth_from: String,
+    pub below: String,
+    pub below_from: String,
+}
+
+/// The axis over which samples of a growth are taken.
+pub const SAMPLE: &str = "sample";
+
+impl Growth {
+    /// The rows it speaks of besides its own.
+    pub fn others(&self) -> [&String; 3] {
+        [&self.growth_from, &self.below, &self.below_from]
+    }
+}
+
+impl std::fmt::Display for Growth {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Growth { growth_from, below, below_from } = self;
+        write!(f, "grows less from {growth_from} to here than from {below_from} to {below}")
+    }
+}
+
+impl Rule {
+    /// The rows that must be there to judge it.
+    pub fn other_rows(&self) -> Vec<&String> {
+        match self {
+            Rule::Times(times) => vec![&times.times_of],
+            Rule::Growth(growth) => growth.others().into(),
+            _ => Vec::new(),
+        }
+    }
 }
 
 /// One worker's part of the claims.
@@ -132,8 +173,8 @@ impl Rule {
     }
 
     fn parse_number(value: &Value) -> Result<Rule, String> {
-        let wanted = "a number, { per_worker, slack }, { never_above }, { times_of, min, max }, or \
-                      bounds out of min, max, min_per_worker, max_per_worker, mean_min, mean_max";
+        let wanted = "a number, { per_worker, slack }, { never_above }, { times_of, min, max }, \
+                      { growth_from, below, below_from }, or bounds out of min, max, min_per_worker, max_per_worker, mean_min, mean_max";
         // JSON has no nan and no inf: a stored result could not be read back.
         let as_number = |v: &Value| v.as_float().or(v.as_integer().map(|n| n as f64)).filter(|x| x.is_finite());
         if let Some(number) = as_number(value) {
@@ -155,6 +196,10 @@ impl Rule {
         }
         if table.contains_key("times_of") {
             return Self::parse_times(table);
+        }
+        if table.contains_key("growth_from") {
+            let wanted = "{ growth_from = \"a row\", below = \"a row\", below_from = \"a row\" }";
+            return Value::Table(table.clone()).try_into().map(Rule::Growth).map_err(|_| wanted.into());
         }
         let as_floats = table
             .iter()

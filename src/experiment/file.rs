@@ -236,12 +236,15 @@ impl Experiment {
         for expect in &self.expects {
             let err = |message| Err(ExperimentError::new(&self.path, expect.line, message));
             for rule in &expect.rules {
+                let key = if matches!(rule.rule, Rule::Growth(_)) { "growth_from" } else { "times_of" };
+                for other in rule.rule.other_rows() {
+                    if !self.rows.iter().any(|row| row.name == *other) {
+                        let near = keys::did_you_mean(other, self.rows.iter().map(|r| r.name.as_str()));
+                        return err(format!("unknown wait {other:?} in {key}{near}"));
+                    }
+                }
                 let Rule::Times(times) = &rule.rule else { continue };
                 let other = &times.times_of;
-                if !self.rows.iter().any(|row| row.name == *other) {
-                    let near = keys::did_you_mean(other, self.rows.iter().map(|r| r.name.as_str()));
-                    return err(format!("unknown wait {other:?} in times_of{near}"));
-                }
                 if expect.rows.is_empty() || expect.rows.contains(other) {
                     return err(format!("times_of = {other:?} compares that row with itself; name the others in wait"));
                 }

@@ -2,8 +2,8 @@
 //!
 //! Pure. Every n-th unit of the plan is taken, so that the parts are of one size
 //! whatever the order of the experiments. A unit is one cell, or the cells of one
-//! axis combination that `times_of` relates to each other: these stay together, so
-//! that each shard can judge all of its cells by itself.
+//! axis combination that `times_of` relates to each other (all samples, for a growth): these stay
+//! together, so that each shard can judge all of its cells by itself.
 
 use std::collections::BTreeMap;
 
@@ -70,9 +70,23 @@ fn units(cells: &[&Cell]) -> Vec<Vec<usize>> {
     };
     for (place, cell) in cells.iter().enumerate() {
         for expectation in &cell.expectations {
-            let Rule::Times(times) = &expectation.rule else { continue };
-            if let Some(other) = by_row.get(&(&cell.experiment, &cell.axes, times.times_of.as_str())) {
-                let (a, b) = (root(&first, place), root(&first, *other));
+            let mut mates: Vec<usize> = Vec::new();
+            match &expectation.rule {
+                // All samples of all four rows.
+                Rule::Growth(growth) => {
+                    let row = |row: &String| *row == cell.row || growth.others().contains(&row);
+                    let mate = |other: &Cell| other.experiment == cell.experiment && row(&other.row);
+                    let place = |(place, other): (usize, &&Cell)| mate(other).then_some(place);
+                    mates.extend(cells.iter().enumerate().filter_map(place));
+                }
+                rule => {
+                    for row in rule.other_rows() {
+                        mates.extend(by_row.get(&(&cell.experiment, &cell.axes, row.as_str())));
+                    }
+                }
+            }
+            for other in mates {
+                let (a, b) = (root(&first, place), root(&first, other));
                 first[a.max(b)] = a.min(b);
             }
         }
@@ -124,6 +138,16 @@ mod tests {
         let related = format!("{PLAIN}[[expect]]\nwait = \"c\"\nwakeups_per_event = {{ times_of = \"a\", max = 1 }}\n");
         // a and c of each number of workers are one unit, b is one alone.
         assert_eq!(places(&related, 2), [vec![0, 2, 3, 5, 6, 8], vec![1, 4, 7]]);
+    }
+
+    #[test]
+    fn all_samples_of_a_growth_stay_together() {
+        let rows = PLAIN.replace("workers = [1, 2, 3]", "sample = [1, 2]");
+        let related = format!(
+            "{rows}[[wait]]\nname = \"d\"\n[[wait]]\nname = \"e\"\n[[expect]]\nwait = \"a\"\nsample = 1\n\
+             served_per_second = {{ growth_from = \"b\", below = \"c\", below_from = \"d\" }}\n"
+        );
+        assert_eq!(places(&related, 3), [vec![0, 1, 2, 3, 5, 6, 7, 8], vec![4], vec![9]]);
     }
 
     #[test]

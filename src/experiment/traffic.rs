@@ -74,4 +74,7 @@ pub struct Traffic {
     /// A client that is served later than this is counted as late; 0 is none.
     #[serde(skip_serializing_if = "is_default")]
     pub late_us: u64,
+    /// Changes nothing: as an axis it runs cells again, in turn with the others.
+    #[serde(skip_serializing_if = "is_default")]
+    pub sample: u64,
 }

@@ -139,6 +139,9 @@ pub const KEYS: &[Key] = &[
     key!("late_us", "0..600000000", "clients served later than this are counted as late; 0: none", |s, v| {
         number(v, 0, 600_000_000).map(|x| s.traffic.late_us = x)
     }),
+    key!("sample", "0..1000", "changes nothing: as an axis it runs cells again, in turn with the others", |s, v| {
+        number(v, 0, 1000).map(|x| s.traffic.sample = x)
+    }),
     key!("stranded", "fail | count", "events left while everybody sleeps: a lost wakeup, or the point", |s, v| {
         one_of(v, &["fail", "count"]).map(|x| s.stranded = x)
     }),
