@@ -96,3 +96,28 @@ fn a_failed_check_names_the_words_that_tell_why() {
     let (_, words) = said.out.split_once("What that may mean: ").unwrap_or_else(|| panic!("{said:?}"));
     assert!(words.starts_with("herd explain wakeups_per_event, herd explain FAIL\n"), "{said:?}");
 }
+
+#[test]
+fn every_claim_of_the_article_is_found() {
+    for claim in herd::words::claims::all() {
+        for lang in ["en", "zh"] {
+            let said = run(["explain", &claim.id, "--lang", lang]).exits(0).shows(&[&claim.id]);
+            narrow(&said.out);
+            for experiment in &claim.experiments {
+                assert!(said.out.contains(experiment.as_str()), "{said:?}");
+            }
+        }
+    }
+    run(["explain", "s13"]).exits(0).shows(&[
+        "S13  (false)",
+        "accept takes a lock",
+        "prepare_to_wait_exclusive",
+        "herd explain herd",
+    ]);
+    run(["explain", "S13", "--lang", "zh"]).exits(0).shows(&["错误", "独占"]);
+    let list = run(["list", "--claims"]).exits(0).shows(&["S62  an opinion", "[overlap]"]);
+    narrow(&list.out);
+    narrow(&run(["list", "--claims=zh"]).exits(0).shows(&["部分正确"]).out);
+    run(["explain", "overlap"]).exits(0).shows(&["Claims of the article: S38 (false); herd explain S38"]);
+    run(["explain", "S99"]).exits(2).complains(&["did you mean \"S", "herd list --claims"]);
+}

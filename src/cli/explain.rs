@@ -34,12 +34,16 @@ pub struct ListArgs {
     /// The glossary, for `herd explain WORD`; --words=zh for Chinese.
     #[arg(long, value_name = "LANG", num_args = 0..=1, require_equals = true)]
     pub words: Option<Option<Language>>,
+    /// The claims of the article that herd grew from, each with its verdict and the
+    /// experiments that show it; --claims=zh for Chinese.
+    #[arg(long, value_name = "LANG", num_args = 0..=1, require_equals = true)]
+    pub claims: Option<Option<Language>>,
 }
 
 #[derive(Debug, Args)]
 pub struct ExplainArgs {
     /// A name from `herd list`, an experiment file, or a word from `herd list --words`:
-    /// a metric, a verdict, a column, a flag of the kernel.
+    /// a metric, a verdict, a column, a flag of the kernel; or a claim such as S13.
     #[arg(value_name = "NAME, FILE or WORD", required = true)]
     pub name: Vec<String>,
     /// The word, though an experiment is called so, too.

@@ -1,15 +1,15 @@
-//! `herd explain`: the lesson of one experiment, or a word of the glossary.
+//! `herd explain`: the lesson of one experiment, a word of the glossary, or a claim.
 
 use std::io::{self, Write};
 
-use super::{Failure, load, locale, print, word};
+use super::{Failure, claim, load, locale, print, word};
 use crate::analysis::judge::expected;
 use crate::analysis::metrics;
 use crate::cli::ExplainArgs;
 use crate::exit::Exit;
 use crate::experiment::{Cell, Expectation, embedded};
 use crate::report::wrapped;
-use crate::words::{self, Language};
+use crate::words::{self, Language, claims};
 
 /// Columns of a terminal.
 pub(super) const WIDTH: usize = 80;
@@ -23,7 +23,11 @@ pub fn run(args: &ExplainArgs) -> Result<Exit, Failure> {
     let is_file = name.contains('/') || name.ends_with(".toml");
     // Experiments win: they were there first, and scripts ask for them.
     if args.word || (!is_file && embedded::text(&name).is_none()) {
-        word::explain(&name, language)?;
+        // A word of that name wins, since claims were there last.
+        match claims::find(&name).filter(|_| words::find(&name).is_none()) {
+            Some(claim) => claim::explain(claim, language)?,
+            None => word::explain(&name, language)?,
+        }
         return Ok(Exit::Pass);
     }
     let experiment = load(&name)?;
@@ -63,6 +67,9 @@ pub fn run(args: &ExplainArgs) -> Result<Exit, Failure> {
             indented(out, 2, &format!("{name}: {about} [{unit}]"))?;
         }
         writeln!(out, "\nRun it: herd run {name}")?;
+        if !is_file {
+            claim::of_experiment(out, &name, language)?;
+        }
         let texts = words::catalogue(language);
         if language != Language::English {
             writeln!(out, "{}", texts.message("experiment", &name))?;

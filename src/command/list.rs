@@ -22,6 +22,10 @@ pub fn run(args: &ListArgs) -> Result<Exit, Failure> {
         super::word::list(super::locale::language(language))?;
         return Ok(Exit::Pass);
     }
+    if let Some(language) = args.claims {
+        super::claim::list(super::locale::language(language))?;
+        return Ok(Exit::Pass);
+    }
     let lines: Vec<(String, String)> = if args.objects {
         object::LIST.iter().flat_map(|o| object_lines(*o)).collect()
     } else if args.waits {

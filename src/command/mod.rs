@@ -3,6 +3,7 @@
 pub mod advise;
 pub mod bisect;
 pub mod check;
+mod claim;
 pub mod compare;
 pub mod doctor;
 pub mod explain;

@@ -20,9 +20,11 @@ pub fn unknown(name: &str) -> Failure {
     let experiments = embedded::names();
     let mut known: Vec<&str> = experiments.iter().map(String::as_str).collect();
     words::names().for_each(|name| known.push(name));
+    known.extend(words::claims::all().iter().map(|claim| claim.id.as_str()));
     let near = crate::experiment::keys::did_you_mean(name, known.into_iter());
     Failure::usage(format!(
-        "unknown experiment or word {name:?}{near} (see `herd list` and `herd list --words`; a file needs a / or .toml)"
+        "unknown experiment or word {name:?}{near} (see `herd list`, `herd list --words` and `herd list --claims`; a file \
+         needs a / or .toml)"
     ))
 }
 
@@ -81,7 +83,7 @@ fn typed(name: &str) -> String {
     if name.contains(['(', '+']) { format!("'{name}'") } else { name.to_owned() }
 }
 
-fn labelled(out: &mut dyn Write, label: &str, text: &str) -> io::Result<()> {
+pub(super) fn labelled(out: &mut dyn Write, label: &str, text: &str) -> io::Result<()> {
     let label = format!("{label}: ");
     for (at, line) in fill(text, WIDTH - columns(&label)).iter().enumerate() {
         let (label, by) = if at == 0 { (label.as_str(), 0) } else { ("", columns(&label)) };
@@ -90,7 +92,7 @@ fn labelled(out: &mut dyn Write, label: &str, text: &str) -> io::Result<()> {
     Ok(())
 }
 
-fn indented(out: &mut dyn Write, by: usize, text: &str) -> io::Result<()> {
+pub(super) fn indented(out: &mut dyn Write, by: usize, text: &str) -> io::Result<()> {
     for line in fill(text, WIDTH - by) {
         writeln!(out, "{}", format!("{:by$}{line}", "").trim_end())?;
     }

@@ -2,6 +2,7 @@
 //! in Chinese. The texts are data, embedded: `terms.toml` has the names and where each
 //! comes from, `en.toml` and `zh.toml` what they mean. Pure: no file, no environment.
 
+pub mod claims;
 mod fill;
 mod language;
 #[cfg(test)]

@@ -32,18 +32,16 @@ fn both_languages_have_the_same_keys() {
         {
             assert_eq!(a.is_empty(), b.is_empty(), "{name}: {what} is there in one language only");
             assert!(a.is_ascii(), "{name}: English {what} must show on any terminal: {a}");
-            let figures = |text: &str| -> Vec<String> {
-                text.split(|c: char| !c.is_ascii_digit() && c != '.')
-                    .map(|piece| piece.trim_matches('.').to_owned())
-                    .filter(|piece| piece.contains('.') || piece.len() > 1)
-                    .collect::<BTreeSet<_>>()
-                    .into_iter()
-                    .collect()
-            };
             assert_eq!(figures(a), figures(b), "{name}: {what} has other figures");
         }
         assert!(!text.about.trim().is_empty(), "{name} says nothing");
     }
+}
+
+/// The numbers in a text, but for single digits, which a language may spell out.
+fn figures(text: &str) -> BTreeSet<String> {
+    let pieces = text.split(|c: char| !c.is_ascii_digit() && c != '.').map(|piece| piece.trim_matches('.').to_owned());
+    pieces.filter(|piece| piece.contains('.') || piece.len() > 1).collect()
 }
 
 #[test]
@@ -167,4 +165,63 @@ fn the_language_is_that_of_the_locale() {
     assert_eq!(of(["", "", ""]), Language::English);
     let utf8 = |values: [&str; 3]| speaks_utf8(values.map(|v| (!v.is_empty()).then(|| v.to_owned())));
     assert!(utf8(["", "", "en_US.UTF-8"]) && !utf8(["C", "", "en_US.UTF-8"]) && !utf8(["", "", ""]));
+}
+
+/// Those that come with the studies of single costs.
+const TO_COME: [&str; 10] = [
+    "states",
+    "entry-cost",
+    "switch-cost",
+    "spawn-cost",
+    "fork-cow",
+    "stacks",
+    "address-space",
+    "talk",
+    "slice",
+    "crash-one",
+];
+
+#[test]
+fn every_claim_has_a_verdict_a_source_and_both_languages() {
+    let ids: Vec<&str> = claims::all().iter().map(|claim| claim.id.as_str()).collect();
+    let wanted: Vec<String> = (1..=62).map(|number| format!("S{number:02}")).collect();
+    assert_eq!(ids, wanted);
+    let [en, zh] = BOTH.map(claims::texts);
+    for (what, a, b) in [("headings", &en.headings, &zh.headings), ("verdicts", &en.verdicts, &zh.verdicts)] {
+        assert_eq!(a.keys().collect::<Vec<_>>(), b.keys().collect::<Vec<_>>(), "{what}");
+    }
+    let verdicts: BTreeSet<&str> = claims::VERDICTS.into();
+    assert_eq!(verdicts, en.verdicts.keys().map(String::as_str).collect());
+    for texts in [en, zh] {
+        assert_eq!(wanted, texts.claims.keys().cloned().collect::<Vec<_>>());
+    }
+    for claim in claims::all() {
+        assert!(verdicts.contains(claim.verdict.as_str()) && !claim.source.is_empty(), "{claim:?}");
+        let (a, b) = (&en.claims[&claim.id], &zh.claims[&claim.id]);
+        for (a, b) in [(&a.says, &b.says), (&a.holds, &b.holds)] {
+            assert!(!a.is_empty() && !b.is_empty() && a.is_ascii() && !b.is_ascii(), "{}: {a} / {b}", claim.id);
+            assert_eq!(figures(a), figures(b), "{} has other figures", claim.id);
+            assert!(a.ends_with('.') && b.ends_with('。'), "{}: {a} / {b}", claim.id);
+        }
+        assert!(!a.says.trim_end_matches('.').contains(". "), "{} says more than one sentence", claim.id);
+    }
+}
+
+#[test]
+fn every_claim_is_shown_by_an_experiment_or_says_why_not() {
+    let experiments = crate::experiment::embedded::names();
+    let known = |name: &String| experiments.contains(name) || TO_COME.contains(&name.as_str());
+    for claim in claims::all() {
+        assert!(claim.experiments.iter().all(known), "{}: {:?}", claim.id, claim.experiments);
+        if claim.experiments.is_empty() {
+            let holds = &claims::texts(Language::English).claims[&claim.id].holds;
+            let said = ["no experiment", "cannot be run here", "in a virtual machine only"];
+            assert!(said.iter().any(|words| holds.contains(words)), "{}: {holds}", claim.id);
+        }
+        let unique: BTreeSet<&String> = claim.experiments.iter().collect();
+        assert_eq!(unique.len(), claim.experiments.len(), "{}", claim.id);
+    }
+    assert!(claims::of_experiment("overlap").any(|claim| claim.id == "S38"));
+    assert!(claims::find("s13").is_some_and(|claim| claim.verdict == "false"));
+    assert!(claims::find("S63").is_none() && claims::find("").is_none());
 }
