@@ -191,3 +191,22 @@ fn children_that_an_exec_left_us_are_none_of_our_business() {
     drop(holder);
     assert!(took < std::time::Duration::from_secs(9), "{took:?}");
 }
+
+#[test]
+fn a_script_of_many_pipes_is_skipped_where_descriptors_are_few() {
+    let limited = ["sh", "-c", "ulimit -n 1024 && exec \"$@\"", "sh"];
+    let told = said(&mut wrapped(&limited, ["run", "one-page-pipe", "--format", "json", "--quiet"])).exits(0);
+    let results = Results::parse("stdout", &told.out).unwrap();
+    let verdict = |row: &str| {
+        let cell = results.cells.iter().find(|cell| cell.row == row).unwrap();
+        (cell.verdict, cell.reason.clone())
+    };
+    for row in ["first and 1501st", "tokens in a small pipe"] {
+        let (verdict, reason) = verdict(row);
+        assert_eq!(verdict, Verdict::Skip, "{row}: {reason}");
+        for part in ["opens up to 306", "RLIMIT_NOFILE is 1024", "ulimit -Hn"] {
+            assert!(reason.contains(part), "{row}: no {part:?} in {reason}");
+        }
+    }
+    assert_eq!(verdict("filled").0, Verdict::Pass, "{}", verdict("filled").1);
+}

@@ -12,6 +12,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use points::{file, herd};
 
+mod lab;
 mod points;
 
 /// The cells of an experiment with these rows.
@@ -406,4 +407,55 @@ fn advice_rests_on_cells_that_ran() {
         let said = herd(&["advise", bad[0], bad[1]]);
         assert!(said.code == Some(2) && said.err.contains(bad[0]), "{said:#?}");
     }
+}
+
+/// The same with few descriptors, hard limit and all.
+fn with_descriptors(count: u32, args: &[&str]) -> lab::Said {
+    let limited = format!("ulimit -n {count} && exec \"$0\" \"$@\"");
+    lab::said(&mut lab::wrapped(&["sh", "-c", &limited], args))
+}
+
+#[test]
+fn a_rate_that_runs_out_of_descriptors_waits_for_clients_and_says_so() {
+    // 400 clients in 200 ms to a worker that is stuck for 400 ms: they cannot all be open.
+    let text = "title = \"t\"\n[defaults]\nworkers = 1\nevents = 400\nrate = 2000\nreply = true\nbacklog = 4096\n\
+                limit_ms = 60000\nstall_us = 400000\nbusy = \"sleep\"\n[[wait]]\nname = \"accept\"\n";
+    let path = file("starved", text);
+    let said = with_descriptors(200, &["run", &path, "--format", "json", "--quiet"]).exits(0);
+    let results = Results::parse("stdout", &said.out).unwrap_or_else(|e| panic!("{e}\n{said:#?}"));
+    let cell = &results.cells[0];
+    assert_eq!((cell.verdict, metric(cell, "served")), (Verdict::Pass, 400.0), "{}", cell.reason);
+    let warnings = &cell.observation.as_ref().unwrap().warnings;
+    assert!(
+        warnings.iter().any(|w| w.starts_with("no descriptor was left") && w.contains("ulimit -Hn")),
+        "{warnings:?}"
+    );
+    // The last half was to start by 200 ms at the latest, and could not before the worker
+    // was free, at 400: a floor, and no matter of speed.
+    assert!(metric(cell, "lag_us_p99") >= 190_000.0, "{}", metric(cell, "lag_us_p99"));
+    let table = with_descriptors(200, &["run", &path]).exits(0);
+    assert!(table.out.contains("no descriptor was left"), "{table:?}");
+    // With enough of them nothing is said.
+    let said = lab::run(["run", &path]).exits(0);
+    assert!(!said.out.contains("no descriptor"), "{said:?}");
+}
+
+#[test]
+fn a_rate_that_is_too_high_is_said_with_whose_fault_it_is() {
+    let run = |name: &str, settings: &str| {
+        let text = format!(
+            "title = \"t\"\n[defaults]\nworkers = 1\nreply = true\nbacklog = 4096\nlimit_ms = 60000\n{settings}\n\
+             [[wait]]\nname = \"accept\"\n"
+        );
+        let out = lab::run(["run", &file(name, &text)]).exits(0).out;
+        out.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    // A worker that needs 2 ms for each serves 500 a second at most.
+    let slow = run("slow-workers", "events = 300\nrate = 3000\nafter_claim_us = 2000\nbusy = \"sleep\"");
+    assert!(slow.contains("at 3000 a second the workers could not keep up"), "{slow}");
+    assert!(slow.contains("were still open when the last one was made"), "{slow}");
+    // Nobody connects within a microsecond.
+    let fast = run("slow-generator", "events = 1000\nrate = 1000000");
+    assert!(fast.contains("1000000 events a second were asked for and"), "{fast}");
+    assert!(fast.contains("choose a lower rate"), "{fast}");
 }

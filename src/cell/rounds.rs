@@ -168,6 +168,7 @@ impl<'a> Stage<'a> {
         if !settings.some_worker(|worker| worker.stall_us > 0) {
             self.warnings.extend(traffic.pacer().saturated());
         }
+        self.warnings.extend(traffic.starved());
         let seen = traffic.into_seen();
         self.lost = seen.clients.lost();
         Ok(seen)

@@ -84,6 +84,8 @@ pub(super) struct Traffic {
     armed: u64,
     /// No descriptor is left: wait for a client to end.
     starved: bool,
+    /// How often that was so.
+    starvations: u64,
     flight: Flight,
     seen: Clients,
     reply: Histogram<u64>,
@@ -115,6 +117,7 @@ impl Traffic {
             read_at: 0,
             armed: 0,
             starved: false,
+            starvations: 0,
             flight: Flight::new(now_ns()),
             seen: Clients::default(),
             reply: histogram(),
@@ -207,6 +210,7 @@ impl Traffic {
             }
             Err(SetupError { errno: Errno::EMFILE | Errno::ENFILE, .. }) if self.open() > 0 => {
                 self.starved = true;
+                self.starvations += 1;
                 return Ok(());
             }
             Err(SetupError { errno: Errno::ECONNREFUSED | Errno::EAGAIN, .. }) => self.seen.refused += 1,
@@ -297,6 +301,17 @@ impl Traffic {
             }
         }
         Ok(())
+    }
+
+    /// That events were late because no descriptor was left, if so.
+    pub fn starved(&self) -> Option<String> {
+        (self.starvations > 0).then(|| {
+            format!(
+                "no descriptor was left {} times, and the next event had to wait for a client to end: so many were open \
+                 at once; raise `ulimit -Hn`, or choose a lower rate or fewer clients",
+                self.starvations
+            )
+        })
     }
 
     /// What it came to.
