@@ -261,3 +261,64 @@ fn a_script_stands_alone() {
         "Linux 5.14 up to but without 5.5 is no kernel at all; exchange since and before",
     );
 }
+
+/// What the script came to, step by step, where it passes.
+#[track_caller]
+fn passes(name: &str, statements: &[&str]) {
+    // A SYN-ACK is sent again after 1 s, then after 2, then after 4.
+    let text = format!(
+        "title = \"t\"\n[defaults]\nlimit_ms = 20000\n[matrix]\nplacement = [\"processes\", \"threads\"]\n{}",
+        row("row", statements)
+    );
+    for cell in results(&file(name, &text), 0).cells {
+        assert!(matches!(cell.verdict, Verdict::Pass | Verdict::Skip), "{}: {}", cell.id, cell.reason);
+    }
+}
+
+#[test]
+fn both_ends_of_a_connection_can_be_named() {
+    for listener in ["listener l", "group l"] {
+        passes(
+            "named-ends",
+            &[
+                listener,
+                "accept l as none -> EAGAIN",
+                "connect l as c -> 1",
+                "accept l as s -> 1",
+                "worker w0 read s max 3",
+                "read c -> EAGAIN",
+                "write c c -> 2",
+                "await w0 -> 1 or 2",
+                "wakeups w0 -> 1",
+                "write s -> 1",
+                "read c -> 1",
+                "read c -> EAGAIN",
+            ],
+        );
+    }
+}
+
+#[test]
+fn a_deaf_client_is_half_open_until_it_hears() {
+    passes(
+        "deaf",
+        &[
+            "group l",
+            "syn l as c -> 0",
+            "half-open l -> 1",
+            "accept l -> EAGAIN",
+            "connect l as d -> 1",
+            "half-open l -> 1",
+            "accept l as s -> 1",
+            "hear c",
+            "worker w0 accept l",
+            "await w0 -> 1",
+            "half-open l -> 0",
+        ],
+    );
+}
+
+#[test]
+fn a_fence_loses_no_hand_over() {
+    passes("latch", &["latch 5000 fenced -> 0", "latch 5000 bare -> >= 0"]);
+}
