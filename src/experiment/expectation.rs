@@ -92,7 +92,7 @@ impl Growth {
 impl std::fmt::Display for Growth {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Growth { growth_from, below, below_from } = self;
-        write!(f, "grows less from {growth_from} to here than from {below_from} to {below}")
+        write!(f, "growing less from {growth_from} to here than from {below_from} to {below}")
     }
 }
 
