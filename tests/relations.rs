@@ -6,6 +6,8 @@ use herd::cell::scripted;
 use herd::experiment::Experiment;
 use herd::results::{CellResult, Judged, Verdict};
 
+mod points;
+
 /// Two rows, `this` compared with `that`, run by the null wait.
 fn settled(this: &str, that: &str, bounds: &str) -> Vec<CellResult> {
     let text = format!(
@@ -107,4 +109,28 @@ fn a_growth_is_settled_over_samples_or_left_undecided() {
     check(of(&[18, 19, 20], &[13, 16, 16]), Verdict::Fail, "x 1.9");
     check(of(&[15, 16, 20], &[13, 16, 16]), Verdict::Skip, "undecided");
     check(of(&[11, 11], &[16, 16]), Verdict::Skip, "2 samples");
+}
+
+#[test]
+fn the_table_says_what_a_growth_came_to() {
+    let rows = [("this from", 10), ("this", 12), ("that from", 10), ("that", 15)];
+    let waits = rows.map(|(row, wakeups)| format!("[[wait]]\nname = {row:?}\nnull_wakeups = {wakeups}\n")).concat();
+    let text = |samples: &str| {
+        format!(
+            "title = \"t\"\n[defaults]\nkind = \"null\"\nevents = 4\n[matrix]\nsample = {samples}\n{waits}\
+             [[expect]]\nwait = \"this\"\nsample = 1\n\
+             wakeups_per_event = {{ growth_from = \"this from\", below = \"that\", below_from = \"that from\" }}\n"
+        )
+    };
+    let said = |name: &str, samples: &str| {
+        let said = points::herd(&["run", &points::file(name, &text(samples))]);
+        assert_eq!(said.code, Some(0), "{said:#?}");
+        said.out.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let grows = "wakeups_per_event grows to \"this\" and to \"that\": ";
+    let found = said("growth", "[1, 2, 3]");
+    let figures = "x 1.2 (1.2 to 1.2) against x 1.5 (1.5 to 1.5), as expected";
+    assert!(found.contains(&format!("{grows}{figures}")), "{found}");
+    let found = said("growth-few", "[1, 2]");
+    assert!(found.contains(&format!("{grows}undecided: 2 samples")), "{found}");
 }

@@ -8,6 +8,7 @@ use tabled::settings::Style as Lines;
 
 use super::grid::{self, Grid};
 use super::{Report, Style};
+use crate::experiment::Rule;
 use crate::results::{CellResult, ExperimentFacts, Results, Verdict};
 use crate::words;
 
@@ -61,6 +62,9 @@ fn experiment_to(results: &Results, experiment: &ExperimentFacts, style: Style, 
         }
         other_steps(cell, out)?;
     }
+    for line in growths(cells.clone()).iter().flat_map(|text| wrapped(text, style.width)) {
+        writeln!(out, "{line}")?;
+    }
     let why = reasons(cells.clone());
     if !why.is_empty() {
         let named: Vec<String> = why.iter().map(|word| format!("herd explain {word}")).collect();
@@ -86,6 +90,23 @@ fn experiment_to(results: &Results, experiment: &ExperimentFacts, style: Style, 
         writeln!(out)?;
     }
     Ok(())
+}
+
+/// What relations between relations came to: no single cell has that figure.
+fn growths<'a>(cells: impl Iterator<Item = &'a CellResult>) -> Vec<String> {
+    let mut found = Vec::new();
+    for cell in cells {
+        for (rule, judged) in cell.rules.iter().zip(&cell.expectations) {
+            let Rule::Growth(growth) = &rule.rule else { continue };
+            let came = match judged.verdict {
+                Verdict::Pass => format!("{}, as expected", judged.measured),
+                Verdict::Fail => format!("{}, FAIL", judged.measured),
+                _ => judged.reason.clone(),
+            };
+            found.push(format!("{} grows to {:?} and to {:?}: {came}", judged.metric, cell.row, growth.below));
+        }
+    }
+    found
 }
 
 /// The words of the glossary that say why a cell may be as it is.
