@@ -303,6 +303,7 @@ fn a_deaf_client_is_half_open_until_it_hears() {
     passes(
         "deaf",
         &[
+            "network",
             "group l",
             "syn l as c -> 0",
             "half-open l -> 1",

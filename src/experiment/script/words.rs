@@ -54,7 +54,7 @@ pub const STATEMENTS: &[(&str, &str)] = &[
     ("unlock A", "of a lock, by whoever has it"),
     ("connect L", "one connection; connect L x 40 makes so many, and comes to how many were completed"),
     ("connect L as C", "one connection whose client is C, O_NONBLOCK; comes to 1 if it is completed, else 0"),
-    ("syn L as C", "the same, but C does not hear the answer to its SYN, so that the handshake is not done"),
+    ("syn L as C", "the same, but C does not hear the answer to its SYN, so the handshake is not done; after network"),
     ("hear C", "it does from now on: the next answer, about a second later, ends the handshake"),
     ("half-open L", "comes to the handshakes that the kernel has begun for L and not done"),
     ("defer L", "TCP_DEFER_ACCEPT for 30 seconds: accept is for connections with data; defer L 5"),

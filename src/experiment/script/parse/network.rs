@@ -61,7 +61,10 @@ impl Parser {
                 let to = self.listener(l)?;
                 Action::ConnectAs { to, end: self.fresh(c, Kind::Connection)?, deaf: false }
             }
+            // Some kernels let only the owner of a network filter what a TCP socket hears
+            // (EPERM on 6.18).
             ("syn", [l, "as", c]) => {
+                self.inside_network()?;
                 let to = self.of_kind(l, &[Kind::Group])?;
                 Action::ConnectAs { to, end: self.fresh(c, Kind::Connection)?, deaf: true }
             }

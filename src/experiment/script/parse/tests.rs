@@ -163,6 +163,7 @@ fn every_mistake_says_what_was_wanted() {
 #[test]
 fn ends_of_connections_have_names() {
     let script = parse(&[
+        "network",
         "group l",
         "defer l 5",
         "syn l as c",
@@ -176,14 +177,15 @@ fn ends_of_connections_have_names() {
     ])
     .unwrap();
     assert_eq!(script.names, ["l", "c", "d", "s"]);
-    assert_eq!(script.steps[2].action, Action::ConnectAs { to: 0, end: 1, deaf: true });
-    assert_eq!(script.steps[6].action, Action::AcceptAs { of: 0, end: 3 });
-    check(&["listener u", "syn u as c"], "u is a listener, not a listener of a group");
+    assert_eq!(script.steps[3].action, Action::ConnectAs { to: 0, end: 1, deaf: true });
+    assert_eq!(script.steps[7].action, Action::AcceptAs { of: 0, end: 3 });
+    check(&["network", "listener u", "syn u as c"], "u is a listener, not a listener of a group");
     check(&["socketpair a b", "hear a"], "a is an end of a socketpair, not an end of a connection");
     check(&["group l", "connect l as l"], "a second \"l\"");
     check(&["group l", "worker w0 idle", "accept l as s", "now w0 read s"], LATE);
     check(&["group l", "defer l 0"], "\"0\" is no number from 1 to 60");
-    check(&["group l", "syn l c"], "syn takes a TCP listener, as, and a new name, such as syn l as c");
+    check(&["group l", "syn l as c"], "that is about the network of this machine; write network first");
+    check(&["network", "group l", "syn l c"], "syn takes a TCP listener, as, and a new name, such as syn l as c");
     check(&["epoll e", "half-open e -> 0"], "e is an epoll, not a listener of a group");
     check(&["wakeups w0 -> 0"], "there is no worker \"w0\"");
 }
