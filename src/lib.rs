@@ -23,6 +23,7 @@ pub mod probe;
 pub mod report;
 pub mod results;
 pub mod runner;
+pub mod scene;
 pub mod sys;
 pub mod vm;
 pub mod wait;

@@ -2,7 +2,7 @@
 //! rounds, reports. Single-threaded, and never a worker itself: it may fork
 //! safely, and a lost wakeup becomes a verdict instead of a hang.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::time::Duration;
 
 use nix::unistd::{Pid, setpgid};
@@ -21,10 +21,12 @@ use super::quota::Limited;
 use super::rounds::Stage;
 use super::script::{self, network};
 use super::scripted;
+use super::spectator;
 use super::worker;
 use crate::experiment::Settings;
 use crate::experiment::settings::WorkerSettings;
 use crate::observation::{End, Observation, WorkerFacts};
+use crate::scene::Said;
 use crate::sys;
 use crate::{load, object, wait};
 
@@ -35,10 +37,11 @@ pub(super) const START_MS: u64 = 10_000;
 /// Claims of all workers that a timed load leaves room for: 64 MB of records.
 const TIMED_RECORDS: u64 = 1 << 21;
 
-/// Entry of `herd __cell`: plan on stdin, one JSON line on stdout.
+/// Entry of `herd __cell`: plan on stdin, one JSON line on stdout, and one more for
+/// each round while somebody watches.
 pub fn main() -> io::Result<()> {
     let mut text = String::new();
-    io::stdin().read_to_string(&mut text)?;
+    io::stdin().read_line(&mut text)?;
     live(&serde_json::from_str(&text)?, &mut io::stdout())
 }
 
@@ -61,10 +64,15 @@ pub fn live(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
         _ if !plan.settings.script.is_empty() => script::observe(plan, &mut counter).unwrap_or_else(Observation::empty),
         _ => attempt(plan, &mut counter).unwrap_or_else(Observation::empty),
     };
-    let mut line = serde_json::to_string(&found)?;
-    line.push('\n');
-    out.write_all(line.as_bytes())?;
-    out.flush()?;
+    if plan.step {
+        // Nobody hears us any more if this fails.
+        let _ = spectator::say(&Said::End(Box::new(found)));
+    } else {
+        let mut line = serde_json::to_string(&found)?;
+        line.push('\n');
+        out.write_all(line.as_bytes())?;
+        out.flush()?;
+    }
     drop(counter);
     Ok(())
 }
@@ -138,7 +146,8 @@ fn attempt(plan: &Plan, used: &mut Option<Counter>) -> Result<Observation, End> 
     opened.injector.meet(&members).map_err(|e| refusal(None, &e, settings))?;
     let census = load::pace(settings)
         .map(|_| Census::new(members.iter().map(|member| member.pid as u32), shared.helpers.as_deref()));
-    let found = measure(plan, &ledger, &crew, &mut watch, opened.injector.as_mut(), (limited.as_ref(), census));
+    let found =
+        measure(plan, &ledger, &crew, &mut watch, opened.injector.as_mut(), (limited.as_ref(), census), &refused);
     *used = Some(watch.into_counter());
     found.map(|found| Observation { sources_refused: refused, ..found }).map_err(|e| invalid(e.to_string()))
 }
@@ -150,9 +159,10 @@ fn measure(
     watch: &mut Watch,
     injector: &mut dyn Injector,
     (limited, census): (Option<&Limited>, Option<Census<'_>>),
+    refused: &[String],
 ) -> io::Result<Observation> {
     let mut stage = Stage::new(plan, ledger, crew, &mut *watch, injector);
-    let held = match stage.prepare() {
+    let held = match stage.prepare().and_then(|held| stage.introduce(refused).map(|()| held)) {
         Ok(held) => held,
         Err(end) => return Ok(Observation::empty(end)),
     };

@@ -1,6 +1,8 @@
 //! One cell, in a process of its own: `herd __cell`.
 //!
-//! The plan comes in on stdin as JSON, one observation goes out as a JSON line.
+//! The plan comes in on stdin as a line of JSON, one observation goes out as another.
+//! While somebody watches there is a line for each round as well, and a byte comes in
+//! for each that is wanted.
 //! The same protocol runs locally, as the init of a virtual machine, and on
 //! another host.
 
@@ -24,6 +26,7 @@ pub mod rounds;
 pub mod script;
 pub mod scripted;
 pub mod softirq;
+mod spectator;
 mod tally;
 pub mod task;
 mod traffic;

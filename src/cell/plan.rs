@@ -20,6 +20,9 @@ pub struct Plan {
     /// Event whose timeline to keep, counted from 0.
     #[serde(default)]
     pub timeline: Option<u64>,
+    /// Say what came of each round, and wait for a byte on stdin before each.
+    #[serde(default)]
+    pub step: bool,
     /// Which repetition of the cell this is, counted from 1.
     #[serde(default)]
     pub repetition: u32,

@@ -9,7 +9,8 @@ use super::coordinator::invalid;
 use super::crew::{Crew, TRIES_PER_CHECK};
 use super::ledger::{Ledger, Phase};
 use super::plan::Plan;
-use super::quiet::Watch;
+use super::quiet::{Change, Watch};
+use super::spectator::{self, Before};
 use super::tally::Tally;
 use super::traffic::Traffic;
 use super::worker::now_ns;
@@ -46,6 +47,8 @@ pub struct Stage<'a> {
     warnings: Vec<String>,
     /// Somebody asked us to stop: what there is is brought to its end, within the grace.
     cut: bool,
+    /// Somebody watches, and knows who is there.
+    watched: bool,
 }
 
 impl<'a> Stage<'a> {
@@ -70,6 +73,7 @@ impl<'a> Stage<'a> {
             lost: 0,
             warnings: Vec::new(),
             cut: false,
+            watched: false,
         }
     }
 
@@ -91,6 +95,17 @@ impl<'a> Stage<'a> {
             self.forget();
         }
         Ok(held)
+    }
+
+    /// Says who is there, if somebody watches; from now on each round waits for that one.
+    /// `refused` says why better sources could not be had.
+    pub fn introduce(&mut self, refused: &[String]) -> Result<(), End> {
+        self.watched = self.plan.step;
+        if self.watched {
+            let tids = self.ledger.slots().map(|slot| slot.task().map_or(0, |(_, tid)| tid)).collect();
+            spectator::ready(self.watch, tids, refused)?;
+        }
+        Ok(())
     }
 
     /// What was so far does not count.
@@ -134,6 +149,9 @@ impl<'a> Stage<'a> {
         while self.fired < events {
             if sys::signal::termination_asked() {
                 return Err(End::Interrupted);
+            }
+            if self.watched && !spectator::wanted()? {
+                break;
             }
             self.round(batch)?;
         }
@@ -191,26 +209,34 @@ impl<'a> Stage<'a> {
     }
 
     fn round(&mut self, batch: u64) -> Result<(), End> {
+        let before = self.watched.then(|| Before::of(self.ledger, self.watch));
         let first = now_ns();
         for _ in 0..batch {
             self.event(false)?;
         }
         let fire_returned = now_ns();
         let timeline = self.plan.timeline.filter(|event| (self.fired - batch..self.fired).contains(event));
-        self.settle(batch)?;
-        if let Some(event) = timeline {
-            self.tally.timeline = Some(Timeline {
-                event,
-                fire_returned_ns: fire_returned - first,
-                quiet_ns: now_ns() - first,
-                lanes: self.watch.lanes(self.ledger, first),
-            });
+        let change = self.settle(batch)?;
+        if timeline.is_none() && before.is_none() {
+            return Ok(());
+        }
+        let seen = Timeline {
+            event: timeline.unwrap_or(self.fired - batch),
+            fire_returned_ns: fire_returned - first,
+            quiet_ns: now_ns() - first,
+            lanes: self.watch.lanes(self.ledger, first),
+        };
+        match before {
+            Some(before) => {
+                spectator::show(batch, change.wakeups, before.parts(self.ledger, self.watch), seen)?;
+            }
+            None => self.tally.timeline = Some(seen),
         }
         Ok(())
     }
 
     /// Waits until everybody sleeps and takes stock of the last `batch` events.
-    fn settle(&mut self, batch: u64) -> Result<(), End> {
+    fn settle(&mut self, batch: u64) -> Result<Change, End> {
         let claims = self.barrier()?;
         let change = self.watch.take(self.ledger).map_err(invalid_io)?;
         self.tally.dsleeps = self.tally.dsleeps.zip(change.dsleeps).map(|(sum, more)| sum + more);
@@ -224,7 +250,7 @@ impl<'a> Stage<'a> {
         }
         self.injector.retire(claims < self.fired);
         self.tally.round(change.wakeups, change.returns, self.plan.trace);
-        Ok(())
+        Ok(change)
     }
 
     /// Waits until all is claimed and everybody sleeps; or, where events may be

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 use std::io::Read;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -76,6 +76,11 @@ impl Local {
         self.stopped
     }
 
+    /// Readable when a signal has come.
+    pub fn signals(&self) -> BorrowedFd<'_> {
+        self.signals.as_fd()
+    }
+
     fn take_signal(&mut self) -> bool {
         let mut seen = false;
         while let Ok(Some(info)) = self.signals.read_signal() {
@@ -92,6 +97,7 @@ impl Local {
             trace: wish.trace,
             count_with: wish.count_with.clone(),
             timeline: wish.timeline,
+            step: false,
             repetition: wish.repetition,
             settings: settings.clone(),
         };
@@ -193,7 +199,7 @@ fn end(child: &mut Process) -> std::io::Result<String> {
 ///
 /// Only those of its process group: who starts herd by exec may have left us
 /// children of his own, and those live as long as they like.
-fn reap_orphans(coordinator: Pid) {
+pub(super) fn reap_orphans(coordinator: Pid) {
     let group = Pid::from_raw(-coordinator.as_raw());
     let deadline = Instant::now() + REAP_LIMIT;
     while Instant::now() < deadline {

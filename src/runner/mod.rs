@@ -6,6 +6,7 @@ pub mod limits;
 pub mod local;
 pub mod process;
 pub mod selftest;
+pub mod stepper;
 
 use crate::analysis::judge::Here;
 use crate::experiment::Cell;

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 
 use nix::fcntl::OFlag;
 use nix::sys::wait::{WaitStatus, waitpid};
@@ -13,7 +13,8 @@ use crate::cell::Plan;
 use crate::cell::plan::COMMAND;
 use crate::sys;
 
-/// What a cell's process does: the plan, and where its one line goes.
+/// What a cell's process does: the plan, and where its one line goes. Not for a plan with
+/// `step`, which needs a stdin of its own.
 pub type Body = fn(&Plan, &mut dyn Write) -> io::Result<()>;
 
 enum Kind {
@@ -33,9 +34,18 @@ impl Process {
     /// When it cannot be started; none is left behind then.
     pub fn start(plan: &Plan, body: Option<Body>) -> io::Result<Process> {
         match body {
-            None => program(plan),
+            // Its end of the pipe is not needed: nobody watches.
+            None => program(plan).map(|(process, _)| process),
             Some(body) => copy(plan, body),
         }
+    }
+
+    /// Of a plan with `step`, with the pipe that wants a byte for each round.
+    ///
+    /// # Errors
+    /// As of [`Process::start`].
+    pub fn stepping(plan: &Plan) -> io::Result<(Process, ChildStdin)> {
+        program(plan)
     }
 
     pub fn pid(&self) -> Pid {
@@ -58,22 +68,22 @@ impl Process {
     }
 }
 
-fn program(plan: &Plan) -> io::Result<Process> {
+fn program(plan: &Plan) -> io::Result<(Process, ChildStdin)> {
     let spawned = Command::new("/proc/self/exe").arg(COMMAND).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
     let mut child = spawned.map_err(|e| match std::fs::exists("/proc/self/stat") {
         Ok(true) => e,
         _ => io::Error::new(e.kind(), "/proc is not mounted (mount -t proc proc /proc)"),
     })?;
-    let text = serde_json::to_vec(plan)?;
-    // Dropped at the end of the statement: the child reads to the end of file.
-    let written = child.stdin.take().expect("stdin is piped").write_all(&text);
-    if let Err(e) = written {
+    let mut text = serde_json::to_vec(plan)?;
+    text.push(b'\n');
+    let mut stdin = child.stdin.take().expect("stdin is piped");
+    if let Err(e) = stdin.write_all(&text) {
         let _ = child.kill();
         let _ = child.wait();
         return Err(e);
     }
     let says: OwnedFd = child.stdout.take().expect("stdout is piped").into();
-    Ok(Process { kind: Kind::Program(child), says: says.into() })
+    Ok((Process { kind: Kind::Program(child), says: says.into() }, stdin))
 }
 
 fn copy(plan: &Plan, body: Body) -> io::Result<Process> {
