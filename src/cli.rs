@@ -7,11 +7,13 @@ mod advise;
 mod explain;
 mod overview;
 mod report;
+mod watch;
 
 pub use advise::AdviseArgs;
 pub use explain::{ExplainArgs, ListArgs};
 pub use overview::OVERVIEW;
 pub use report::ReportArgs;
+pub use watch::{SPEEDS, WatchArgs};
 
 use crate::experiment::cells::Set;
 use crate::experiment::shard::Shard;
@@ -121,6 +123,17 @@ pub enum Command {
         after_help = "Examples:\n  herd timeline herd --wait epoll --wait \"epoll + EXCLUSIVE\"\n  herd timeline herd --wait epoll --format perfetto > trace.json"
     )]
     Timeline(TimelineArgs),
+    /// See it live: workers sleep, wake, get the event or nothing, one event at a time.
+    ///
+    /// Each event is made and measured when its turn comes, then shown thousands of times
+    /// slower, with its real times. Keys: space pauses, n goes to the next change, b back,
+    /// e to the end of the event or through the next one, w to the next wait, + and - change
+    /// the speed, q quits. Between two events the workers sleep in their real waits. Without
+    /// a terminal each event is printed once. Times of hidden wakeups need the bpf source.
+    #[command(
+        after_help = "Examples:\n  herd watch herd:epoll\n  herd watch 'herd:epoll + EXCLUSIVE' --set workers=4 --speed 0.5\n  herd watch herd --events 1 | less"
+    )]
+    Watch(WatchArgs),
     /// Boot other kernels in QEMU and run the same experiments there.
     ///
     /// Each kernel boots herd itself as /init, needs no disk, no modules and no

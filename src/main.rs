@@ -36,6 +36,7 @@ fn main() -> ExitCode {
         Some(Command::Doctor(args)) => command::doctor::run(&args),
         Some(Command::Advise(args)) => command::advise::run(&args),
         Some(Command::Timeline(args)) => command::timeline::run(&args),
+        Some(Command::Watch(args)) => command::watch::run(&args),
         Some(Command::Report(args)) => command::report::run(&args),
         Some(Command::Vm(args)) => command::vm::run(&args),
         Some(Command::BisectScript(args)) => command::bisect::run(&args),

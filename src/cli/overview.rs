@@ -11,7 +11,7 @@ Begin here
   run [NAME or FILE]...      run experiments and show what they saw
   explain NAME or WORD       an experiment's lesson; what a word, a metric means
   list                       the experiments; --words, --metrics, --settings ..
-  timeline NAME              draw one event: who woke when, who got it
+  watch NAME, timeline NAME  one event after the other, slowed down; one, drawn
 This machine, your server
   doctor                     what it can do and measure, what would disturb
   advise                     which accept strategy suits it, under your load

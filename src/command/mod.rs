@@ -20,6 +20,7 @@ pub mod show;
 mod store;
 pub mod timeline;
 pub mod vm;
+pub mod watch;
 mod word;
 
 use std::io::{self, Write};

@@ -22,6 +22,7 @@ mod perfetto;
 pub mod plot;
 mod table;
 mod timeline;
+pub mod watch;
 
 pub use table::{verdict, wrapped};
 

@@ -120,7 +120,7 @@ pub fn outcome(lane: &Lane, exact: bool) -> &'static str {
 }
 
 /// The character for column `i` of `columns`, which spans `end` nanoseconds.
-fn glyph(lane: &Lane, i: usize, columns: usize, end: u64) -> char {
+pub(super) fn glyph(lane: &Lane, i: usize, columns: usize, end: u64) -> char {
     let span = |at: usize| end * at as u64 / columns as u64;
     let (from, to) = (span(i), span(i + 1));
     let here = |t: Option<u64>| t.is_some_and(|t| (from..to).contains(&t));
