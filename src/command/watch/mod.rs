@@ -3,8 +3,8 @@
 
 mod act;
 mod live;
-mod player;
-mod screen;
+pub mod player;
+pub mod screen;
 mod text;
 
 use std::io::IsTerminal;

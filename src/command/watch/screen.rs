@@ -3,6 +3,8 @@
 
 use std::io::{self, Write};
 use std::panic;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crossterm::cursor::{Hide, MoveTo, Show};
@@ -19,6 +21,9 @@ pub struct Screen {
     /// What stands there now, so that only what changed is written.
     drawn: Vec<Line>,
     colour: bool,
+    /// Until it is put back, which is done once: a second time would move the cursor onto
+    /// what was said since.
+    ours: Arc<AtomicBool>,
 }
 
 /// What came from the terminal.
@@ -31,13 +36,14 @@ pub enum Input {
 impl Screen {
     /// Both ends must be terminals.
     pub fn open(colour: bool) -> io::Result<Screen> {
-        let before = panic::take_hook();
+        let ours = Arc::new(AtomicBool::new(true));
+        let (before, hooked) = (panic::take_hook(), ours.clone());
         panic::set_hook(Box::new(move |info| {
-            put_back();
+            put_back(&hooked);
             before(info);
         }));
+        let screen = Screen { drawn: Vec::new(), colour, ours };
         terminal::enable_raw_mode()?;
-        let screen = Screen { drawn: Vec::new(), colour };
         execute!(io::stdout(), EnterAlternateScreen, Hide)?;
         Ok(screen)
     }
@@ -112,16 +118,15 @@ impl Screen {
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        put_back();
-        if !std::thread::panicking() {
-            // Ours; what panics later finds the terminal as it is.
-            let _ = panic::take_hook();
-        }
+        put_back(&self.ours);
     }
 }
 
-/// Harmless where nothing was changed; a terminal that is gone needs nothing.
-fn put_back() {
+/// A terminal that is gone needs nothing, so errors do not matter.
+fn put_back(ours: &AtomicBool) {
+    if !ours.swap(false, Ordering::Relaxed) {
+        return;
+    }
     let _ = execute!(io::stdout(), Show, LeaveAlternateScreen);
     let _ = terminal::disable_raw_mode();
 }
