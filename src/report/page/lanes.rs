@@ -42,11 +42,27 @@ fn one(cell: &CellResult, event: &Timeline) -> String {
         let asleep = lane.asleep_ns.map_or(RIGHT, place);
         let running = lane.running_ns.map_or(asleep, place);
         if let Some(woken) = lane.woken_ns {
-            drawing.rect((place(woken), middle - 5.0), (running - place(woken), 10.0), "visible");
+            let words = format!(
+                "w{}: woken at {} us, {}",
+                lane.worker,
+                us(woken),
+                match lane.running_ns {
+                    Some(ran) => format!("on a CPU {} us later", us(ran.saturating_sub(woken))),
+                    None => "never seen on a CPU".into(),
+                }
+            );
+            drawing.told((place(woken), middle - 5.0), (running - place(woken), 10.0), "visible", &words);
         }
-        if lane.running_ns.is_some() {
+        if let Some(ran) = lane.running_ns {
+            let until = lane.asleep_ns.map_or(String::new(), |ns| format!(" to {} us", us(ns)));
+            let words = format!(
+                "w{}: on CPU {} from {} us{until}",
+                lane.worker,
+                lane.cpu.map_or("?".into(), |n| n.to_string()),
+                us(ran)
+            );
             // A short run is still seen.
-            drawing.rect((running, middle - 6.0), ((asleep - running).max(1.5), 12.0), "needed");
+            drawing.told((running, middle - 6.0), ((asleep - running).max(1.5), 12.0), "needed", &words);
         }
         if let Some(claimed) = lane.claimed_ns {
             drawing.line(&[(place(claimed), middle - 9.0), (place(claimed), middle + 9.0)], "line c1");

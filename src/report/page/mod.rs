@@ -13,6 +13,7 @@ use crate::results::{Results, Verdict};
 use markup::{details, paragraph, table};
 
 mod chosen;
+mod contents;
 mod growth;
 mod heat;
 mod lanes;
@@ -63,7 +64,7 @@ pub fn write(sources: &[Source<'_>], out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "<link rel=\"icon\" href=\"data:,\">\n<title>{}</title>", escaped(&title))?;
     writeln!(out, "<style>\n{STYLE}</style>\n</head>\n<body>\n<a class=\"skip\" href=\"#main\">To the results</a>")?;
     writeln!(out, "{PATTERNS}<header>\n<h1>{}</h1>\n{}</header>", escaped(&title), headline(sources))?;
-    writeln!(out, "{}<main id=\"main\">", contents(sources))?;
+    writeln!(out, "{}<main id=\"main\">", contents::contents(sources))?;
     if sources.len() > 1 {
         write!(out, "{}", kernels(sources))?;
     }
@@ -128,24 +129,6 @@ fn headline(sources: &[Source<'_>]) -> String {
         ));
     }
     text
-}
-
-fn contents(sources: &[Source<'_>]) -> String {
-    let mut text = "<nav aria-label=\"Contents\">\n<ul>\n".to_owned();
-    if sources.len() > 1 {
-        text.push_str("<li><a href=\"#kernels\">Kernels side by side</a></li>\n");
-    }
-    for (number, source) in (1..).zip(sources) {
-        for facts in &source.results.experiments {
-            let of = if sources.len() > 1 { format!(" ({number})") } else { String::new() };
-            let (name, title) = (escaped(&facts.name), escaped(&facts.title));
-            text.push_str(&format!("<li><a href=\"#{}\">{name}{of}</a> {title}</li>\n", anchor(number, &facts.name)));
-        }
-    }
-    for (id, words) in [("measured", "How it was measured"), ("environment", "Environment"), ("json", "Raw JSON")] {
-        text.push_str(&format!("<li><a href=\"#{id}\">{words}</a></li>\n"));
-    }
-    text + "</ul>\n</nav>\n"
 }
 
 /// The matrix; what it cannot be made of is said instead.

@@ -21,7 +21,8 @@ const NAMED: usize = 12;
 pub fn section(results: &Results, facts: &ExperimentFacts, id: &str, first: bool, file: Option<&Source<'_>>) -> String {
     let cells: Vec<&CellResult> = results.cells.iter().filter(|cell| cell.experiment == facts.name).collect();
     let lesson = lesson(facts);
-    let mut text = format!("<section id=\"{id}\">\n<h2>{}: {}</h2>\n", escaped(&facts.name), escaped(&facts.title));
+    let name = escaped(&facts.name);
+    let mut text = format!("<section id=\"{id}\">\n<h2>{name}: {}{}</h2>\n", escaped(&facts.title), place(id, &name));
     if let Some(source) = file {
         let kernel = results.environment.kernel_name();
         text.push_str(&format!("<p>Linux {}, from {}.</p>\n", escaped(&kernel), escaped(source.file)));
@@ -45,7 +46,7 @@ pub fn section(results: &Results, facts: &ExperimentFacts, id: &str, first: bool
     if good && !facts.moral.is_empty() {
         text.push_str(&format!("<p class=\"moral\">{}</p>\n", escaped(&facts.moral)));
     }
-    text.push_str(&pictures(results, facts));
+    text.push_str(&pictures(results, facts, id));
     if first {
         if let Some(lesson) = &lesson {
             text.push_str(&details(
@@ -58,7 +59,29 @@ pub fn section(results: &Results, facts: &ExperimentFacts, id: &str, first: bool
         }
     }
     text.push_str(&expectations(&cells));
+    if first && lesson.is_some() {
+        text.push_str(&commands(results, facts));
+    }
     text + "</section>\n"
+}
+
+/// A link to the place itself, to be copied; `what` is markup already.
+fn place(id: &str, what: &str) -> String {
+    format!(" <a class=\"place\" href=\"#{id}\" aria-label=\"Link to {what}\">#</a>")
+}
+
+/// How a reader gets the same on another machine. Only of what comes with herd.
+fn commands(results: &Results, facts: &ExperimentFacts) -> String {
+    let name = escaped(&facts.name);
+    let one_by_one = |cell: &&CellResult| {
+        let settings = &cell.settings;
+        !matches!(settings.load.as_str(), "paced" | "closed" | "attached") && settings.worker.wait != "null"
+    };
+    let watch = match chosen::drawable(results, &facts.name).iter().any(one_by_one) {
+        true => format!(", see it event by event: <code>herd watch {name}</code>"),
+        false => String::new(),
+    };
+    format!("<p>Measure it yourself: <code>herd run {name}</code>{watch}.</p>\n")
 }
 
 /// The experiment that comes with herd, if it is the one that ran: a file of the same
@@ -87,7 +110,7 @@ fn troubles(cells: &[&CellResult]) -> String {
 }
 
 /// Every picture that can be made of these cells, and why the others cannot.
-fn pictures(results: &Results, facts: &ExperimentFacts) -> String {
+fn pictures(results: &Results, facts: &ExperimentFacts, id: &str) -> String {
     let cells = chosen::drawable(results, &facts.name);
     let Some(chosen) = chosen::chosen(&cells) else {
         let why = match results.cells.iter().any(|cell| cell.experiment == facts.name) {
@@ -98,17 +121,21 @@ fn pictures(results: &Results, facts: &ExperimentFacts) -> String {
         };
         return paragraph(why);
     };
-    let plots: [(&str, Plot); 5] = [
-        ("Where the wakeups went", split::plot(&chosen)),
-        ("Wakeups against the number of workers", growth::plot(&cells)),
-        ("Who got the work", shares::plot(&chosen)),
-        ("Latency", latency::plot(&chosen)),
-        ("One event", lanes::plot(results, &facts.name)),
+    let plots: [(&str, &str, Plot); 5] = [
+        ("split", "Where the wakeups went", split::plot(&chosen)),
+        ("growth", "Wakeups against the number of workers", growth::plot(&cells)),
+        ("shares", "Who got the work", shares::plot(&chosen)),
+        ("latency", "Latency", latency::plot(&chosen)),
+        ("lanes", "One event", lanes::plot(results, &facts.name)),
     ];
     let (mut text, mut missing) = (String::new(), Vec::new());
-    for (title, plot) in plots {
+    for (name, title, plot) in plots {
         match plot {
-            Ok(plot) => text.push_str(&format!("<h3>{title}</h3>\n{plot}")),
+            Ok(plot) => {
+                let id = format!("{id}-{name}");
+                let link = place(&id, &format!("{}, {}", escaped(&facts.name), title.to_lowercase()));
+                text.push_str(&format!("<h3 id=\"{id}\">{title}{link}</h3>\n{plot}"));
+            }
             Err(why) => missing.push(why),
         }
     }

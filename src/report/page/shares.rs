@@ -4,6 +4,7 @@ use super::super::matrix::html::escaped;
 use super::chosen::{Chosen, Plot, seen};
 use super::markup::{details, key, table};
 use super::svg::{Drawing, Scale, WIDTH};
+use crate::observation::WorkerFacts;
 use crate::results::CellResult;
 
 /// More workers than that are not drawn one by one.
@@ -57,17 +58,22 @@ fn drawn(cell: &CellResult) -> String {
     let y = Scale::new((0.0, most), (BARS + 14.0, 14.0), false);
     let title = format!("{}: wakeups and events of each worker, then the order; the figures follow", cell.row);
     let mut drawing = Drawing::new(strip + lane * workers as f64 + 4.0, title);
-    for (at, worker) in cell.workers.iter().enumerate() {
-        let x = LEFT + step * at as f64;
-        let (woken, got) = (y.at(worker.wakeups as f64), y.at(worker.claims as f64));
-        drawing.rect((x + step * 0.08, woken), (step * 0.84, BARS + 14.0 - woken), "woken");
-        drawing.rect((x + step * 0.22, got), (step * 0.56, BARS + 14.0 - got), "needed");
-        if workers <= NAMED {
+    let mut bars = |count: fn(&WorkerFacts) -> u64, width: f64, class: &str| {
+        for (at, worker) in cell.workers.iter().enumerate() {
+            let (left, top) = (LEFT + step * (at as f64 + (1.0 - width) / 2.0), y.at(count(worker) as f64));
+            drawing.rect((left, top), (step * width, BARS + 14.0 - top), class);
+        }
+    };
+    bars(|worker| worker.wakeups, 0.84, "woken");
+    bars(|worker| worker.claims, 0.56, "needed");
+    if workers <= NAMED {
+        for (at, worker) in cell.workers.iter().enumerate() {
+            let (x, top) = (LEFT + step * at as f64, y.at(worker.wakeups.max(worker.claims) as f64));
             let count = worker.claims.to_string();
             // Above both bars, so that it is never drawn upon one; not where it would
             // run into the next.
             if count.len() as f64 * DIGIT < step {
-                drawing.text(x + step / 2.0, got.min(woken) - 3.0, "middle", &count);
+                drawing.text(x + step / 2.0, top - 3.0, "middle", &count);
             }
             drawing.text(x + step / 2.0, BARS + 29.0, "middle", &format!("w{at}"));
         }
@@ -76,10 +82,7 @@ fn drawn(cell: &CellResult) -> String {
     let winners = &seen(cell).winners;
     let shown = winners.len().min(ORDER);
     let column = (WIDTH - LEFT) / ORDER as f64;
-    for (event, worker) in winners.iter().take(shown).enumerate() {
-        let place = (LEFT + column * event as f64, strip + lane * f64::from(*worker));
-        drawing.rect(place, (column - 0.8, lane - 1.0), "fill c1");
-    }
+    drawing.strip((LEFT, strip), (column, lane), &winners[..shown]);
     drawing.text(LEFT - 5.0, strip + 9.0, "end", "w0");
     let last = format!("w{}", workers - 1);
     drawing.text(LEFT - 5.0, strip + lane * workers as f64, "end", &last);

@@ -3,6 +3,8 @@
 //! Our own lines and not a library: the back ends of plotters and charming write
 //! fixed colours and font sizes into each mark. Ours carry classes, so that one
 //! style sheet serves light, dark and print, and hatching can stand beside colour.
+//! A page has tens of thousands of marks: those of one look that follow each other are
+//! one element, which a browser lays out at once.
 
 use super::super::matrix::html::escaped;
 
@@ -15,42 +17,80 @@ pub struct Drawing {
     height: f64,
     title: String,
     body: String,
+    /// Rectangles of one class that are not in the body yet: the class, and their path.
+    rects: (String, String),
 }
 
 impl Drawing {
     /// `title` is what a screen reader says in place of the drawing.
     pub fn new(height: f64, title: impl Into<String>) -> Drawing {
-        Drawing { height, title: title.into(), body: String::new() }
+        Drawing { height, title: title.into(), body: String::new(), rects: Default::default() }
     }
 
     /// `anchor` is start, middle or end.
     pub fn text(&mut self, x: f64, y: f64, anchor: &str, text: &str) {
         let (x, y) = (number(x), number(y));
-        self.body.push_str(&format!("<text x=\"{x}\" y=\"{y}\" text-anchor=\"{anchor}\">{}</text>\n", escaped(text)));
+        let class = if anchor == "start" { String::new() } else { format!(" class=\"{anchor}\"") };
+        self.mark(&format!("<text x=\"{x}\" y=\"{y}\"{class}>{}</text>\n", escaped(text)));
     }
 
+    /// Those of one class that follow each other are one element; they must not overlap.
     pub fn rect(&mut self, (x, y): (f64, f64), (width, height): (f64, f64), class: &str) {
         if width > 0.0 && height > 0.0 {
+            if self.rects.0 != class {
+                self.mark("");
+                class.clone_into(&mut self.rects.0);
+            }
             let [x, y, width, height] = [x, y, width, height].map(number);
-            self.body.push_str(&format!(
-                "<rect x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\" class=\"{class}\"/>\n"
+            self.rects.1.push_str(&format!("M{x} {y}h{width}v{height}h-{width}z"));
+        }
+    }
+
+    /// A rectangle that says something to a pointer that rests on it.
+    pub fn told(&mut self, (x, y): (f64, f64), (width, height): (f64, f64), class: &str, words: &str) {
+        if width > 0.0 && height > 0.0 {
+            let ([x, y, width, height], words) = ([x, y, width, height].map(number), escaped(words));
+            self.mark(&format!(
+                "<rect x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\" class=\"{class}\"><title>{words}</title></rect>\n"
             ));
         }
     }
 
+    /// One field after the other from the left, each in the line that `lines` says.
+    pub fn strip(&mut self, (x, y): (f64, f64), (width, height): (f64, f64), lines: &[u32]) {
+        if lines.is_empty() {
+            return;
+        }
+        let fields: String = lines.iter().enumerate().map(|(at, line)| format!("M{at} {line}h.9")).collect();
+        let [x, y, width, height] = [x, y + height / 2.0, width, height].map(|value| short(value, 3));
+        self.mark(&format!(
+            "<path class=\"strip\" transform=\"translate({x} {y}) scale({width} {height})\" d=\"{fields}\"/>\n"
+        ));
+    }
+
+    /// Puts a mark on top of all that came before.
+    fn mark(&mut self, mark: &str) {
+        let (class, path) = std::mem::take(&mut self.rects);
+        if !path.is_empty() {
+            self.body.push_str(&format!("<path class=\"{class}\" d=\"{path}\"/>\n"));
+        }
+        self.body.push_str(mark);
+    }
+
     pub fn line(&mut self, points: &[(f64, f64)], class: &str) {
         let points: Vec<String> = points.iter().map(|(x, y)| format!("{},{}", number(*x), number(*y))).collect();
-        self.body.push_str(&format!("<polyline points=\"{}\" class=\"{class}\"/>\n", points.join(" ")));
+        self.mark(&format!("<polyline points=\"{}\" class=\"{class}\"/>\n", points.join(" ")));
     }
 
     pub fn dot(&mut self, (x, y): (f64, f64), radius: f64, class: &str) {
         let [x, y, radius] = [x, y, radius].map(number);
-        self.body.push_str(&format!("<circle cx=\"{x}\" cy=\"{y}\" r=\"{radius}\" class=\"{class}\"/>\n"));
+        self.mark(&format!("<circle cx=\"{x}\" cy=\"{y}\" r=\"{radius}\" class=\"{class}\"/>\n"));
     }
 
     /// The whole element. Width and height are said, so that nothing moves while
     /// the page is put together.
-    pub fn finish(self) -> String {
+    pub fn finish(mut self) -> String {
+        self.mark("");
         let (width, height) = (number(WIDTH), number(self.height));
         format!(
             "<svg role=\"img\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" aria-label=\"{}\">\n{}</svg>\n",
@@ -95,8 +135,14 @@ pub fn ticks(most: f64) -> Vec<f64> {
 }
 
 fn number(value: f64) -> String {
-    let text = format!("{value:.1}");
-    text.strip_suffix(".0").unwrap_or(&text).to_owned()
+    short(value, 1)
+}
+
+/// So many digits behind the point, without the zeros at their end.
+fn short(value: f64, digits: usize) -> String {
+    let text = format!("{value:.digits$}");
+    let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+    if text == "-0" { "0".into() } else { text.to_owned() }
 }
 
 #[cfg(test)]
@@ -126,8 +172,18 @@ mod tests {
         let mut drawing = Drawing::new(10.0, "a \"<b>\"");
         drawing.text(1.0, 2.25, "end", "x < y");
         drawing.rect((0.0, 0.0), (0.0, 5.0), "none");
+        drawing.rect((1.0, 2.0), (3.0, 4.0), "a");
+        drawing.rect((5.0, 2.0), (3.0, 4.5), "a");
+        drawing.rect((5.0, 2.0), (3.0, 4.0), "b");
+        drawing.strip((30.0, 8.0), (5.5, 10.0), &[0, 2]);
         let text = drawing.finish();
+        let marks = [
+            "<path class=\"a\" d=\"M1 2h3v4h-3zM5 2h3v4.5h-3z\"/>",
+            "<path class=\"b\" d=\"M5 2h3v4h-3z\"/>",
+            "<path class=\"strip\" transform=\"translate(30 13) scale(5.5 10)\" d=\"M0 0h.9M1 2h.9\"/>",
+        ];
+        assert!(text.contains(&marks.join("\n")), "{text}");
+        assert_eq!(text.matches("<path").count(), 3, "an empty one is drawn: {text}");
         assert!(text.contains("aria-label=\"a &quot;&lt;b&gt;&quot;\"") && text.contains("x &lt; y"));
-        assert!(!text.contains("<rect"), "{text}");
     }
 }

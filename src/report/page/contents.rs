@@ -1,0 +1,92 @@
+//! What comes first on the page: all that did not pass, then each experiment with what
+//! came of it, as links to the places where the page tells more.
+
+use super::super::grid::rounded;
+use super::super::matrix::html::escaped;
+use super::chosen::metric;
+use super::{Source, anchor};
+use crate::results::{CellResult, ExperimentFacts, Verdict};
+
+/// So many cells that did not pass are named one by one.
+const NAMED: usize = 40;
+
+/// The whole of it: for a screen reader the navigation of the page.
+pub fn contents(sources: &[Source<'_>]) -> String {
+    let several = sources.len() > 1;
+    let mut text = String::from("<nav id=\"contents\" aria-label=\"Contents\">\n");
+    for verdict in [Verdict::Fail, Verdict::Invalid, Verdict::Skip] {
+        text.push_str(&bad(sources, verdict));
+    }
+    text.push_str(
+        "<div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-label=\"Experiments\">\n<table><caption>Experiments; \
+         wakeups per event from the wait with the fewest to that with the most</caption>\n<thead><tr>\
+         <th scope=\"col\">experiment</th><th scope=\"col\">about</th><th scope=\"col\">wakeups per event</th>\
+         <th scope=\"col\">cells</th><th scope=\"col\">check</th></tr></thead>\n<tbody>\n",
+    );
+    for (number, source) in (1..).zip(sources) {
+        for facts in &source.results.experiments {
+            text.push_str(&row(source, number, facts, several));
+        }
+    }
+    text.push_str("</tbody></table>\n</div>\n<ul>\n");
+    let kernels = several.then_some(("kernels", "Kernels side by side"));
+    let others = [("measured", "How it was measured"), ("environment", "Environment"), ("json", "Raw JSON")];
+    for (id, words) in kernels.into_iter().chain(others) {
+        text.push_str(&format!("<li><a href=\"#{id}\">{words}</a></li>\n"));
+    }
+    text + "</ul>\n</nav>\n"
+}
+
+fn row(source: &Source<'_>, number: usize, facts: &ExperimentFacts, several: bool) -> String {
+    let cells: Vec<&CellResult> = source.results.cells.iter().filter(|cell| cell.experiment == facts.name).collect();
+    let of = if several { format!(" ({number})") } else { String::new() };
+    let counts: Vec<f64> = cells.iter().filter_map(|cell| metric(cell, "wakeups_per_event")).collect();
+    let least = counts.iter().copied().fold(f64::INFINITY, f64::min);
+    let most = counts.iter().copied().fold(0.0, f64::max);
+    let range = match (rounded(least), rounded(most)) {
+        _ if counts.is_empty() => "-".to_owned(),
+        (least, most) if least == most => most,
+        (least, most) => format!("{least} to {most}"),
+    };
+    let verdict = worst(&cells);
+    format!(
+        "<tr><th scope=\"row\"><a href=\"#{}\">{}{of}</a></th><td>{}</td><td>{range}</td><td>{}</td><td class=\"{}\">{verdict}</td></tr>\n",
+        anchor(number, &facts.name),
+        escaped(&facts.name),
+        escaped(&facts.title),
+        cells.len(),
+        verdict.to_string().to_lowercase(),
+    )
+}
+
+/// As of the whole run: what failed hides what could not be measured.
+fn worst(cells: &[&CellResult]) -> Verdict {
+    let order = [Verdict::Fail, Verdict::Invalid, Verdict::Pass];
+    order.into_iter().find(|verdict| cells.iter().any(|cell| cell.verdict == *verdict)).unwrap_or(Verdict::Skip)
+}
+
+/// Cells with that verdict, each a link to its experiment; nothing where there is none.
+fn bad(sources: &[Source<'_>], verdict: Verdict) -> String {
+    let of = |(number, source): (usize, &Source<'_>)| -> Vec<String> {
+        let cells = source.results.cells.iter().filter(|cell| cell.verdict == verdict);
+        let line = |cell: &CellResult| {
+            let (place, id) = (anchor(number, &cell.experiment), escaped(&cell.id));
+            format!("<li><a href=\"#{place}\">{id}</a>: {}</li>\n", escaped(&cell.reason))
+        };
+        cells.map(line).collect()
+    };
+    let lines: Vec<String> = (1..).zip(sources).flat_map(of).collect();
+    let shown = lines.len().min(NAMED);
+    let left = match lines.len() - shown {
+        0 => String::new(),
+        left => format!("<li>and {left} more</li>\n"),
+    };
+    let list = format!("<ul>\n{}{left}</ul>\n", lines[..shown].concat());
+    let class = verdict.to_string().to_lowercase();
+    match verdict {
+        _ if lines.is_empty() => String::new(),
+        // No news about the kernel, and often many.
+        Verdict::Skip => format!("<details><summary>Skipped: {}</summary>\n{list}</details>\n", lines.len()),
+        _ => format!("<p><strong class=\"{class}\">{verdict}</strong>: {}</p>\n{list}", lines.len()),
+    }
+}
