@@ -299,3 +299,15 @@ fn what_presses_on_a_cell_has_bounds() {
         "nice is nothing to real-time",
     );
 }
+
+#[test]
+fn a_stored_result_is_no_experiment() {
+    let folder = Folder::new();
+    let file = folder.file("result.json", "{ \"schema\": 1 }\n");
+    for command in ["run", "watch", "timeline", "check", "explain"] {
+        let said = run([command, &file]).exits(2);
+        let message =
+            format!("herd: {file} is a stored result and no experiment file (see it with `herd show {file}`)\n");
+        assert_eq!((said.err, said.out), (message, String::new()));
+    }
+}

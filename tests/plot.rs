@@ -99,3 +99,27 @@ fn latencies_are_drawn_from_a_stored_result() {
     assert!((place('#') as f64 - least as f64 - 2.0 * third).abs() <= 1.0, "{line}");
     assert!(line.ends_with("10.0    100"), "{line}");
 }
+
+#[test]
+fn a_result_without_what_a_picture_needs_says_so() {
+    let folder = Folder::new();
+    let file = folder.file("growth.toml", GROWTH);
+    let text = run(["run", &file, "--format", "json"]).exits(0).out;
+    let mut document: serde_json::Value = serde_json::from_str(&text).unwrap();
+    for cell in document["cells"].as_array_mut().unwrap() {
+        cell["verdict"] = "skip".into();
+        cell["metrics"] = serde_json::json!({});
+        cell.as_object_mut().unwrap().remove("observation");
+    }
+    let skipped = folder.file("skipped.json", document.to_string());
+    let says = ["No picture: no cell counted wakeups.", "No picture: no cell has latencies.", "SKIPPED: 0 of 12 cells"];
+    plain_and_narrow(&run(["show", &skipped, "--plot"]).exits(4).shows(&says));
+    document["cells"] = serde_json::json!([]);
+    let empty = folder.file("empty.json", document.to_string());
+    plain_and_narrow(&run(["show", &empty, "--plot"]).exits(4).shows(&says[..2]));
+    // Of a schema that never was, there is no picture and no table either.
+    document["schema"] = 0.into();
+    let old = folder.file("old.json", document.to_string());
+    let said = run(["show", &old, "--plot"]).exits(2).complains(&["old.json", "schema 0 is older than the first"]);
+    assert!(said.out.is_empty(), "{said:?}");
+}

@@ -228,10 +228,10 @@ fn what_did_not_pass_comes_first_and_each_experiment_has_its_line() {
     assert!(at("<strong class=\"fail\">FAIL</strong>: 1") < at(": all woke</li>"));
     assert!(at(": all woke</li>") < at("<summary>Skipped: 1</summary>"));
     assert!(at(": none here</li>") < at("<th scope=\"row\"><a href=\"#r1-sample\">sample</a></th>"));
-    assert!(contents.contains("<td class=\"fail\">FAIL</td></tr>"), "{contents}");
+    assert!(contents.contains("<a href=\"#r1-sample\">sample</a></th><td class=\"fail\">FAIL</td>"), "{contents}");
     let good = page(&[sample()]);
     assert!(!good.contains("<strong class=\"fail\">") && !good.contains("<summary>Skipped"), "nothing is wrong");
-    has(&good, &["<td class=\"pass\">pass</td></tr>"]);
+    has(&good, &["<a href=\"#r1-sample\">sample</a></th><td class=\"pass\">pass</td>"]);
 }
 
 #[test]

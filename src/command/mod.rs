@@ -60,12 +60,18 @@ pub fn load(name: &str) -> Result<Experiment, Failure> {
     if let Some(found) = embedded::find(name) {
         return Ok(found?);
     }
-    Ok(Experiment::parse(name, &text_of(name)?)?)
+    let text = text_of(name)?;
+    // Else the first brace is a mistake in TOML, which helps nobody.
+    if text.trim_start().starts_with('{') && text.contains("\"schema\"") {
+        let message = format!("{name} is a stored result and no experiment file (see it with `herd show {name}`)");
+        return Err(Failure::usage(message));
+    }
+    Ok(Experiment::parse(name, &text)?)
 }
 
 /// The text that [`load`] would parse.
 pub fn text_of(name: &str) -> Result<String, Failure> {
-    let looks_like_a_file = name.contains('/') || name.ends_with(".toml");
+    let looks_like_a_file = name.contains('/') || name.ends_with(".toml") || name.ends_with(".json");
     if !looks_like_a_file {
         if let Some(text) = embedded::text(name) {
             return Ok(text.to_owned());

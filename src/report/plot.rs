@@ -101,6 +101,9 @@ fn growth(
     let scale = Scale::of(series.iter().flat_map(|(_, values)| values.iter().map(|(_, value)| *value)));
     let factors = if scale.least.is_some() { ", logarithmic" } else { "" };
     writeln!(out, "\n{}: wakeups per event against the number of workers{factors}", experiment.name)?;
+    if series.is_empty() {
+        return writeln!(out, "  No picture: no cell counted wakeups.");
+    }
     if workers.len() < 2 {
         writeln!(out, "  No picture: that takes cells with two numbers of workers or more.")?;
         return writeln!(out, "  Try --set workers=2,4,8,16");

@@ -20,8 +20,8 @@ pub fn contents(sources: &[Source<'_>]) -> String {
     text.push_str(
         "<div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-label=\"Experiments\">\n<table><caption>Experiments; \
          wakeups per event from the wait with the fewest to that with the most</caption>\n<thead><tr>\
-         <th scope=\"col\">experiment</th><th scope=\"col\">about</th><th scope=\"col\">wakeups per event</th>\
-         <th scope=\"col\">cells</th><th scope=\"col\">check</th></tr></thead>\n<tbody>\n",
+         <th scope=\"col\">experiment</th><th scope=\"col\">check</th><th scope=\"col\">wakeups per event</th>\
+         <th scope=\"col\">cells</th><th scope=\"col\">about</th></tr></thead>\n<tbody>\n",
     );
     for (number, source) in (1..).zip(sources) {
         for facts in &source.results.experiments {
@@ -50,12 +50,12 @@ fn row(source: &Source<'_>, number: usize, facts: &ExperimentFacts, several: boo
     };
     let verdict = worst(&cells);
     format!(
-        "<tr><th scope=\"row\"><a href=\"#{}\">{}{of}</a></th><td>{}</td><td>{range}</td><td>{}</td><td class=\"{}\">{verdict}</td></tr>\n",
+        "<tr><th scope=\"row\"><a href=\"#{}\">{}{of}</a></th><td class=\"{}\">{verdict}</td><td>{range}</td><td>{}</td><td>{}</td></tr>\n",
         anchor(number, &facts.name),
         escaped(&facts.name),
-        escaped(&facts.title),
-        cells.len(),
         verdict.to_string().to_lowercase(),
+        cells.len(),
+        escaped(&facts.title),
     )
 }
 
