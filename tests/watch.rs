@@ -1,12 +1,13 @@
 //! `herd watch` in a real terminal (tmux) and in a pipe: what is shown, what the keys do,
 //! and that the terminal is as before however it ends.
 
+use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use lab::processes::Mark;
-use lab::{Folder, herd, run, said, skipped, until};
+use lab::{Folder, finish, herd, run, said, skipped, spawn, until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -97,10 +98,7 @@ impl Terminal {
             self.tmux(&["display-message", "-p", "-t", "t", "#{alternate_on} #{cursor_flag}"]).output().unwrap();
         assert_eq!(String::from_utf8(state.stdout).unwrap().trim(), "0 1");
         assert!(!screen.contains("q quit"), "{screen}");
-        until(SOON, || {
-            let cells = self.mark.living().iter().filter(|process| process.cell).count();
-            if cells == 0 { Ok(()) } else { Err(format!("{cells} processes of the cell are left")) }
-        });
+        no_cell(&self.mark);
         screen
     }
 }
@@ -110,6 +108,15 @@ impl Drop for Terminal {
         // Its own server, by its socket.
         let _ = self.tmux(&["kill-server"]).status();
     }
+}
+
+/// Coordinator and workers have ended.
+#[track_caller]
+fn no_cell(mark: &Mark) {
+    until(SOON, || {
+        let cells = mark.living().iter().filter(|process| process.cell).count();
+        if cells == 0 { Ok(()) } else { Err(format!("{cells} processes of the cell are left")) }
+    });
 }
 
 fn command(args: &str) -> String {
@@ -177,6 +184,45 @@ fn ctrl_c_and_signals_give_the_terminal_back() {
     let pid: i32 = std::fs::read_to_string(pid).unwrap().trim().parse().unwrap();
     kill(Pid::from_raw(pid), Signal::SIGTERM).unwrap();
     terminal.is_as_before(143);
+}
+
+#[test]
+fn a_terminal_that_is_gone_leaves_nobody() {
+    let Some(terminal) = Terminal::open(80, 24) else { return };
+    terminal.type_command(&command("herd:epoll --speed 0.02"));
+    terminal.shows("no connection yet");
+    terminal.mark.with_workers(8);
+    assert!(terminal.tmux(&["kill-server"]).status().unwrap().success());
+    no_cell(&terminal.mark);
+    until(SOON, || {
+        let left = terminal.mark.living();
+        if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }
+    });
+}
+
+#[test]
+fn whoever_stops_it_in_a_pipe_leaves_nobody() {
+    for (signal, code) in [(Some(Signal::SIGTERM), Some(143)), (Some(Signal::SIGKILL), None), (None, Some(0))] {
+        let mark = Mark::new();
+        let mut running = spawn(mark.on(&mut herd(["watch", "herd:epoll", "--events", "100000"])));
+        let mut out = BufReader::new(running.0.stdout.take().unwrap());
+        let mut line = String::new();
+        assert!(out.read_line(&mut line).unwrap() > 0);
+        assert!(line.starts_with("herd: epoll"), "{line}");
+        match signal {
+            Some(signal) => {
+                // It must not wait for a reader meanwhile.
+                kill(running.pid(), signal).unwrap();
+                std::io::copy(&mut out, &mut std::io::sink()).unwrap();
+            }
+            // The reader has had enough.
+            None => drop(out),
+        }
+        let said = finish(running);
+        assert_eq!(said.code(), code, "{signal:?}: {said:?}");
+        assert!(said.err.is_empty(), "{said:?}");
+        no_cell(&mark);
+    }
 }
 
 #[test]
@@ -259,8 +305,8 @@ fn what_cannot_be_watched_is_said() {
     let folder = Folder::new();
     let null = folder.file("null.toml", "title = \"t\"\n[[wait]]\nname = \"one\"\nkind = \"null\"\n");
     for (args, message) in [
-        (&["watch", "emfile"][..], "emfile: level is a script, which has steps and no events to watch"),
-        (&["watch", &null], "null: one does not touch the kernel, so there is nothing to watch"),
+        (&["watch", "emfile"][..], "emfile: \"level\" is a script, which has steps and no events to watch"),
+        (&["watch", &null], "null: \"one\" does not touch the kernel, so there is nothing to watch"),
         (&["watch", "herd", "--set", "load=paced", "--set", "rate=1000"], "has events by the clock, not one by one"),
         (&["watch", "herd:epol"], "herd has no row \"epol\"; did you mean \"epoll\"?"),
         (&["watch", "hurd"], "unknown experiment \"hurd\""),

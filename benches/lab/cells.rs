@@ -35,6 +35,7 @@ fn start_with(settings: &Settings, count_with: Option<&str>, stderr: Stdio) -> C
         trace: false,
         count_with: count_with.map(str::to_owned),
         timeline: None,
+        step: false,
         settings: settings.clone(),
     };
     let mut child = Command::new(env!("CARGO_BIN_EXE_herd"))

@@ -72,7 +72,7 @@ fn watchable(experiment: &Experiment, args: &WatchArgs) -> Result<Vec<Cell>, Fai
     let first = cells.first().map(|cell| cell.axes.clone()).unwrap_or_default();
     cells.retain(|cell| cell.axes == first);
     let refused =
-        cells.first().and_then(|cell| Some(format!("{}: {} {}", experiment.name, cell.row, unwatchable(cell)?)));
+        cells.first().and_then(|cell| Some(format!("{}: {:?} {}", experiment.name, cell.row, unwatchable(cell)?)));
     cells.retain(|cell| unwatchable(cell).is_none());
     if let (Some(why), true) = (refused, cells.is_empty()) {
         return Err(Failure::usage(why));
@@ -100,7 +100,7 @@ fn unwatchable(cell: &Cell) -> Option<&'static str> {
     if settings.worker.wait == "null" {
         return Some("does not touch the kernel, so there is nothing to watch");
     }
-    load::pace(settings).map(|_| "has events by the clock, not one by one (try --set load=sequential)")
+    load::pace(settings).map(|_| "has events by the clock, not one by one (try `herd run`)")
 }
 
 /// What a reader calls one event.
