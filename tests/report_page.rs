@@ -264,6 +264,31 @@ fn a_page_of_many_cells_stays_small() {
 }
 
 #[test]
+fn two_results_are_held_against_each_other_the_earlier_one_first() {
+    let at = |started: &str, woken: u64| {
+        changed(|r| {
+            r.environment.started = started.into();
+            sample::woken(r, "epoll-exclusive", &[(woken, 23)]);
+        })
+    };
+    // In either order on the command line.
+    for all in [[at("1764000000", 1), at("1764086400", 4)], [at("1764086400", 4), at("1764000000", 1)]] {
+        let text = page(&all);
+        let section = text.split_once("<section id=\"changes\">").unwrap().1.split_once("</section>").unwrap().0;
+        let says =
+            ["<strong>WORSE: ", "1 worse", "<td>worse</td>", "<td>1 (pass)</td><td>4 (FAIL)</td>", "<p>Earlier: "];
+        says.iter().for_each(|part| assert!(section.contains(part), "no {part:?} in {section}"));
+    }
+    has(&page(&[sample(), sample()]), &["<strong>SAME: ", "no difference", "<a href=\"#changes\">What changed</a>"]);
+    assert!(!page(&[sample()]).contains("What changed"), "one result has nothing to be held against");
+    // A picture of one event is no run.
+    let event = changed(|r| seen(r, "epoll").timeline = Some(Timeline::default()));
+    assert!(!page(&[sample(), event]).contains("What changed"));
+    let three = page(&[sample(), sample(), sample()]);
+    assert!(!three.contains("What changed"), "of three nobody knows which two");
+}
+
+#[test]
 fn a_result_with_nothing_to_draw_says_so() {
     let text = page(&[changed(|r| {
         for cell in &mut r.cells {

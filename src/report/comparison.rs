@@ -107,7 +107,7 @@ fn markdown(found: &Comparison, _: usize, out: &mut dyn Write) -> io::Result<()>
 }
 
 /// All that is neither better nor worse, under headings.
-fn remarks(found: &Comparison) -> Vec<(&'static str, Vec<String>)> {
+pub(super) fn remarks(found: &Comparison) -> Vec<(&'static str, Vec<String>)> {
     let of = |remarks: &[crate::analysis::compare::Remark]| -> Vec<String> {
         remarks.iter().map(|remark| format!("{}: {}", remark.id, remark.text)).collect()
     };
@@ -131,7 +131,7 @@ fn remarks(found: &Comparison) -> Vec<(&'static str, Vec<String>)> {
     all.into_iter().filter(|(_, texts)| !texts.is_empty()).collect()
 }
 
-fn origin(origin: &Origin) -> String {
+pub(super) fn origin(origin: &Origin) -> String {
     format!(
         "{}: Linux {}, {} CPUs, herd {}, counted with {}",
         origin.file,
@@ -142,14 +142,14 @@ fn origin(origin: &Origin) -> String {
     )
 }
 
-fn name(cell: &CellChange) -> String {
+pub(super) fn name(cell: &CellChange) -> String {
     match &cell.new_id {
         Some(new) => format!("{} (new: {new})", cell.id),
         None => cell.id.clone(),
     }
 }
 
-fn word(direction: Direction) -> &'static str {
+pub(super) fn word(direction: Direction) -> &'static str {
     match direction {
         Direction::Better => "better",
         Direction::Changed => "changed",
@@ -169,7 +169,7 @@ fn described(change: &Change) -> String {
 }
 
 /// The last line.
-fn verdict(found: &Comparison) -> String {
+pub(super) fn verdict(found: &Comparison) -> String {
     let compared = match found.compared {
         1 => "1 cell compared".to_owned(),
         n => format!("{n} cells compared"),

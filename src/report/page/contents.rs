@@ -4,7 +4,7 @@
 use super::super::grid::rounded;
 use super::super::matrix::html::escaped;
 use super::chosen::metric;
-use super::{Source, anchor};
+use super::{Source, anchor, changes};
 use crate::results::{CellResult, ExperimentFacts, Verdict};
 
 /// So many cells that did not pass are named one by one.
@@ -29,9 +29,10 @@ pub fn contents(sources: &[Source<'_>]) -> String {
         }
     }
     text.push_str("</tbody></table>\n</div>\n<ul>\n");
+    let changes = changes::pair(sources).map(|_| ("changes", "What changed"));
     let kernels = several.then_some(("kernels", "Kernels side by side"));
     let others = [("measured", "How it was measured"), ("environment", "Environment"), ("json", "Raw JSON")];
-    for (id, words) in kernels.into_iter().chain(others) {
+    for (id, words) in changes.into_iter().chain(kernels).chain(others) {
         text.push_str(&format!("<li><a href=\"#{id}\">{words}</a></li>\n"));
     }
     text + "</ul>\n</nav>\n"

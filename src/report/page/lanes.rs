@@ -10,7 +10,8 @@ use crate::results::{CellResult, Results};
 /// So many events are drawn.
 const DRAWN: usize = 12;
 const LEFT: f64 = 32.0;
-const RIGHT: f64 = WIDTH - 76.0;
+/// The longest outcome stands beside it.
+const RIGHT: f64 = WIDTH - 90.0;
 const LANE: f64 = 22.0;
 
 pub fn plot(results: &Results, experiment: &str) -> Plot {

@@ -12,6 +12,7 @@ use crate::analysis::matrix::matrix;
 use crate::results::{Results, Verdict};
 use markup::{details, paragraph, table};
 
+mod changes;
 mod chosen;
 mod contents;
 mod growth;
@@ -66,7 +67,7 @@ pub fn write(sources: &[Source<'_>], out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "{PATTERNS}<header>\n<h1>{}</h1>\n{}</header>", escaped(&title), headline(sources))?;
     writeln!(out, "{}<main id=\"main\">", contents::contents(sources))?;
     if sources.len() > 1 {
-        write!(out, "{}", kernels(sources))?;
+        write!(out, "{}{}", changes::changes(sources), kernels(sources))?;
     }
     let mut told: Vec<&str> = Vec::new();
     for (number, source) in (1..).zip(sources) {
