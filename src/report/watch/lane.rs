@@ -70,7 +70,8 @@ pub fn strip(lane: &Lane, at_ns: u64, end_ns: u64, columns: usize, utf8: bool) -
         let letter = match glyph(lane, i, columns, end_ns) {
             _ if begins > at_ns => ' ',
             // What comes later within this column has not happened yet.
-            'R' | 'C' if lane.returned_ns.min(lane.claimed_ns.or(lane.returned_ns)).is_some_and(|t| t > at_ns) => '#',
+            'R' if lane.returned_ns.is_some_and(|ns| ns > at_ns) => '#',
+            'C' if lane.claimed_ns.is_some_and(|ns| ns > at_ns) => '#',
             letter => letter,
         };
         let (look, letter) = match letter {
