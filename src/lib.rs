@@ -12,6 +12,7 @@ pub mod cell;
 pub mod cgroup;
 pub mod checkup;
 pub mod cli;
+pub mod client;
 pub mod command;
 pub mod environment;
 pub mod exit;

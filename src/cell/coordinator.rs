@@ -81,7 +81,7 @@ pub fn live(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
 /// counter is left in `used`.
 fn attempt(plan: &Plan, used: &mut Option<Counter>) -> Result<Observation, End> {
     let settings = &plan.settings;
-    raise_descriptor_limit();
+    sys::descriptors::raise_limit();
     let cpus = sys::cpus::allowed().map_err(|e| invalid(e.to_string()))?;
     // First, so that it goes last: its keeper waits for everybody forked from here on.
     let limited = settings.pressure.quota.map(Limited::new).transpose().map_err(invalid)?;
@@ -243,15 +243,4 @@ fn refusal(worker: Option<u32>, error: &SetupError, settings: &Settings) -> End 
 
 pub(super) fn invalid(reason: String) -> End {
     End::Invalid { reason, again: false }
-}
-
-/// Soft limit up to the hard one: a worker costs up to three descriptors here.
-pub(super) fn raise_descriptor_limit() {
-    use nix::sys::resource::{Resource, getrlimit, setrlimit};
-    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
-        && soft < hard
-    {
-        // Checked against the need before the run; a refusal changes nothing.
-        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
-    }
 }

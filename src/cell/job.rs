@@ -11,11 +11,11 @@ use std::sync::atomic::Ordering::{Relaxed, Release};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::resource::{Usage, UsageWho, getrusage};
-use nix::sys::time::TimeValLike;
 
 use super::contract::{Claim, Source};
 use super::worker;
 use crate::experiment::settings::Busy;
+use crate::sys::clock::cpu_ns_of;
 use crate::sys::shared::SharedRows;
 
 /// One client, to be served by a helper.
@@ -132,9 +132,4 @@ impl Children {
             usage.involuntary_context_switches() as u64,
         ])
     }
-}
-
-/// CPU time in nanoseconds, to the microsecond.
-pub(super) fn cpu_ns_of(usage: &Usage) -> u64 {
-    (usage.user_time().num_microseconds() + usage.system_time().num_microseconds()) as u64 * 1000
 }

@@ -18,7 +18,6 @@ mod drops;
 mod failure;
 mod job;
 pub mod ledger;
-mod pacer;
 pub mod plan;
 pub mod quiet;
 mod quota;

@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use hdrhistogram::Histogram;
 
 use super::ledger::{Ledger, Record};
-use crate::observation::{End, Latency, Observation, Round, Timeline};
+use crate::client::latency::{histogram, latency_of};
+use crate::observation::{End, Observation, Round, Timeline};
 
 /// Winners beyond this many are not listed; the per-worker claims still hold all.
 const WINNERS: usize = 20_000;
@@ -62,11 +63,6 @@ pub(super) struct Tally {
     pub(super) quiet_ns: u64,
     pub(super) dsleeps: Option<u64>,
     pub(super) timeline: Option<Timeline>,
-}
-
-/// From 1 ns to 1000 s with three digits.
-pub(super) fn histogram() -> Histogram<u64> {
-    Histogram::new_with_bounds(1, 1_000_000_000_000, 3).expect("constant bounds")
 }
 
 impl Tally {
@@ -147,20 +143,5 @@ impl Tally {
         found.quiet_ns = self.quiet_ns;
         found.dsleeps = self.dsleeps;
         found.timeline = self.timeline;
-    }
-}
-
-/// The figures of a distribution.
-pub(super) fn latency_of(histogram: &Histogram<u64>) -> Latency {
-    let at = |quantile| histogram.value_at_quantile(quantile);
-    Latency {
-        samples: histogram.len(),
-        min: histogram.min(),
-        p50: at(0.5),
-        p90: at(0.9),
-        p99: at(0.99),
-        p999: at(0.999),
-        p9999: at(0.9999),
-        max: histogram.max(),
     }
 }

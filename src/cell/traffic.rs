@@ -11,50 +11,41 @@ mod flight;
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use nix::errno::Errno;
-use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
-use nix::sys::resource::{UsageWho, getrusage};
-use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
+use nix::sys::epoll::{EpollEvent, EpollFlags};
 
 use flight::Flight;
 
-use super::contract::{Begun, Injector, SetupError};
+use super::contract::{Begun, Call, During, Injector, SetupError};
 use super::coordinator::invalid;
 use super::drops::Drops;
-use super::job::cpu_ns_of;
-use super::pacer::Pacer;
-use super::tally::{Tally, histogram, latency_of};
-use super::worker::now_ns;
+use super::tally::Tally;
+use crate::client::ears::{Ears, HEARD, HEARS, SPEAKS, TIMER};
+use crate::client::latency::{histogram, latency_of};
+use crate::client::pacer::Pacer;
+use crate::client::places::Places;
 use crate::experiment::Settings;
 use crate::load::Pace;
 use crate::observation::{Clients, End, Traffic as Seen};
+use crate::sys::clock::{cpu_ns, now_ns};
 
 /// Claims are read at least so often: the ring of a worker is finite.
 const READ_NS: u64 = 2_000_000;
-/// A shorter time than this is not worth a timer.
-const SHORT_NS: u64 = 20_000;
 /// Events begun before anybody is heard again.
 const AT_ONCE: u32 = 32;
 /// Turns between two looks for dead workers.
 const TURNS: u32 = 256;
-/// What the timer and the ends of connections that stay are called in the instance;
-/// clients begin after them.
-const TIMER: u64 = u64::MAX;
+/// What the ends of connections that stay are called in the instance, from here on;
+/// clients have smaller numbers.
 const STAYS: u64 = 1 << 40;
-
-/// What a client listens to.
-const HEARS: EpollFlags = EpollFlags::EPOLLIN.union(EpollFlags::EPOLLRDHUP);
 
 /// One client that has not come to its end.
 struct Client {
     end: OwnedFd,
     tag: u32,
     intended: u64,
-    /// Tells it from others that had its place.
-    serial: u64,
     /// What it is to say as soon as it is connected.
     unsent: Option<&'static [u8]>,
 }
@@ -65,23 +56,18 @@ pub(super) struct Traffic {
     replies: bool,
     patience_ns: u64,
     late_ns: u64,
-    instance: Epoll,
-    timer: TimerFd,
-    /// By place; a free place is `None`.
-    clients: Vec<Option<Client>>,
-    free: Vec<usize>,
+    ears: Ears,
+    clients: Places<Client>,
     /// Where nobody answers: whose place it is that has the tag.
     places: HashMap<u32, VecDeque<usize>>,
     /// Messages on connections that stay, by number, and when they were to be sent.
     messages: HashMap<u32, u64>,
     ends: Vec<i32>,
-    /// When each client gives up, its place and serial; a message has no place.
-    deadlines: VecDeque<(u64, Option<usize>, u64)>,
+    /// When the sender of each message gives up, and its number.
+    deadlines: VecDeque<(u64, u32)>,
     turns: u32,
     /// When the claims were read.
     read_at: u64,
-    /// When the timer rings next.
-    armed: u64,
     /// No descriptor is left: wait for a client to end.
     starved: bool,
     /// How often that was so.
@@ -97,25 +83,19 @@ pub(super) struct Traffic {
 impl Traffic {
     /// `events` in all, or as many as there are in `duration_ms` where that is not 0.
     pub fn new(settings: &Settings, pace: Pace, events: u64, duration_ms: u64) -> io::Result<Traffic> {
-        let instance = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
-        let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK)?;
-        instance.add(&timer, EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLET, TIMER))?;
         Ok(Traffic {
             pacer: Pacer::new(pace, events, duration_ms),
             replies: settings.worker.reply,
             patience_ns: settings.patience_ms() * 1_000_000,
             late_ns: settings.traffic.late_us * 1000,
-            instance,
-            timer,
-            clients: Vec::new(),
-            free: Vec::new(),
+            ears: Ears::new()?,
+            clients: Places::default(),
             places: HashMap::new(),
             messages: HashMap::new(),
             ends: Vec::new(),
             deadlines: VecDeque::new(),
             turns: 0,
             read_at: 0,
-            armed: 0,
             starved: false,
             starvations: 0,
             flight: Flight::new(now_ns()),
@@ -130,7 +110,7 @@ impl Traffic {
     /// Answers come on these, too.
     pub fn hear(&mut self, ends: &[OwnedFd]) -> io::Result<()> {
         for (number, end) in (0..).zip(ends) {
-            self.instance.add(end, EpollEvent::new(EpollFlags::EPOLLIN, STAYS + number))?;
+            self.ears.add(end, EpollFlags::EPOLLIN, STAYS + number)?;
             self.ends.push(end.as_raw_fd());
         }
         Ok(())
@@ -179,7 +159,7 @@ impl Traffic {
 
     /// Clients and messages that have not come to their end.
     fn open(&self) -> u64 {
-        (self.clients.len() - self.free.len() + self.messages.len()) as u64
+        self.clients.taken() + self.messages.len() as u64
     }
 
     /// The intended start of the next event, if it is there.
@@ -197,7 +177,7 @@ impl Traffic {
             None => injector.fire().inspect(|tag| {
                 if self.replies {
                     self.messages.insert(*tag, intended);
-                    self.deadlines.push_back((deadline, None, u64::from(*tag)));
+                    self.deadlines.push_back((deadline, *tag));
                 }
             }),
         });
@@ -227,22 +207,13 @@ impl Traffic {
 
     fn client(&mut self, begun: Begun, intended: u64, deadline: u64) -> Result<u32, SetupError> {
         let Begun { end, tag, unsent } = begun;
-        let place = self.free.pop().unwrap_or_else(|| {
-            self.clients.push(None);
-            self.clients.len() - 1
-        });
-        let speaks = if unsent.is_some() { EpollFlags::EPOLLOUT } else { EpollFlags::empty() };
-        let event = EpollEvent::new(HEARS | speaks, place as u64);
-        if let Err(errno) = self.instance.add(&end, event) {
-            self.free.push(place);
-            return Err(SetupError { call: super::contract::Call::EpollAdd, errno });
-        }
+        let place = self.clients.next();
+        let what = if unsent.is_some() { SPEAKS } else { HEARS };
+        self.ears.add(&end, what, place as u64).during(Call::EpollAdd)?;
         if !self.replies {
             self.places.entry(tag).or_default().push_back(place);
         }
-        let serial = self.pacer.fired();
-        self.clients[place] = Some(Client { end, tag, intended, serial, unsent });
-        self.deadlines.push_back((deadline, Some(place), serial));
+        self.clients.put(Client { end, tag, intended, unsent }, deadline);
         Ok(tag)
     }
 
@@ -254,8 +225,7 @@ impl Traffic {
         let now = now_ns();
         for (tag, _) in claims {
             let place = self.places.get_mut(tag).and_then(VecDeque::pop_front);
-            if let Some(client) = place.and_then(|place| self.clients[place].take().inspect(|_| self.free.push(place)))
-            {
+            if let Some(client) = place.and_then(|place| self.clients.take(place)) {
                 self.flight.ends(now);
                 self.served(client.intended, now);
             }
@@ -274,30 +244,18 @@ impl Traffic {
 
     /// Sleeps until somebody is heard or something is due.
     fn listen(&mut self, now: u64, tally: &mut Tally) -> nix::Result<()> {
-        let mut events = [EpollEvent::empty(); 64];
-        let mut wake = self.deadlines.front().map_or(u64::MAX, |(deadline, ..)| *deadline).min(now + READ_NS);
+        let mut events = [EpollEvent::empty(); HEARD];
+        let message = self.deadlines.front().map_or(u64::MAX, |(deadline, _)| *deadline);
+        let mut wake = self.clients.deadline().min(message).min(now + READ_NS);
         if !self.starved {
             wake = wake.min(self.pacer.next(now, self.open()));
         }
-        let left = wake.saturating_sub(now);
-        let timeout = if left < SHORT_NS { EpollTimeout::ZERO } else { EpollTimeout::NONE };
-        // One that rings sooner than it need does no harm, and setting it is a call.
-        if left >= SHORT_NS && !(now + SHORT_NS..=wake).contains(&self.armed) {
-            self.armed = wake;
-            let at = nix::sys::time::TimeSpec::from_duration(Duration::from_nanos(wake));
-            self.timer.set(Expiration::OneShot(at), TimerSetTimeFlags::TFD_TIMER_ABSTIME)?;
-        }
-        let count = match self.instance.wait(&mut events, timeout) {
-            Ok(count) => count,
-            Err(Errno::EINTR) => 0,
-            Err(errno) => return Err(errno),
-        };
-        let now = now_ns();
+        let count = self.ears.listen(now, wake, &mut events)?;
         for event in &events[..count] {
             match event.data() {
                 TIMER => {}
-                place if place >= STAYS => self.answers(self.ends[(place - STAYS) as usize], now),
-                place => self.heard(place as usize, now, tally),
+                place if place >= STAYS => self.answers(self.ends[(place - STAYS) as usize]),
+                place => self.heard(place as usize, tally),
             }
         }
         Ok(())
@@ -327,9 +285,4 @@ impl Traffic {
             drops: self.drops.risen(),
         }
     }
-}
-
-/// CPU time of this process so far.
-fn cpu_ns() -> u64 {
-    cpu_ns_of(&getrusage(UsageWho::RUSAGE_SELF).expect("getrusage cannot fail for ourselves"))
 }

@@ -9,21 +9,15 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::resource::{UsageWho, getrusage};
-use nix::time::{ClockId, clock_gettime};
 
 use super::contract::{Claim, Door, Job, SetupError, SharedWait, Sleeper, Source, Woken};
 use super::ledger::Slot;
 use crate::experiment::settings::{Accept, Busy, Work, WorkerSettings};
+pub use crate::sys::clock::now_ns;
 use crate::wait::Wait;
 
 /// How long a client may take to say what it wants before its worker hangs up.
 const ASKED_WITHIN: Duration = Duration::from_secs(1);
-
-/// CLOCK_MONOTONIC in nanoseconds, comparable between processes of one machine.
-pub fn now_ns() -> u64 {
-    let time = clock_gettime(ClockId::CLOCK_MONOTONIC).expect("CLOCK_MONOTONIC always exists");
-    time.tv_sec() as u64 * 1_000_000_000 + time.tv_nsec() as u64
-}
 
 /// Registers when its turn comes, then waits and claims until it is killed.
 /// Returns only when setting up failed; the reason is in the ledger.

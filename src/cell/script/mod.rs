@@ -23,7 +23,7 @@ use self::holder::Holder;
 use self::staff::Staff;
 use self::table::Table;
 use self::waits::Got;
-use super::coordinator::{invalid, raise_descriptor_limit};
+use super::coordinator::invalid;
 use super::count::Counter;
 use super::plan::Plan;
 use crate::experiment::Script;
@@ -33,7 +33,7 @@ use crate::sys;
 
 /// Runs the script of the plan. Every worker is gone when it returns.
 pub fn observe(plan: &Plan, used: &mut Option<Counter>) -> Result<Observation, End> {
-    raise_descriptor_limit();
+    sys::descriptors::raise_limit();
     let script = plan.settings.script().expect("checked before");
     let cpus = sys::cpus::allowed().map_err(|e| invalid(e.to_string()))?;
     // What the main thread sends then arrives on that CPU; see `network::let_arrive`.

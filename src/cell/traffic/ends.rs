@@ -3,18 +3,17 @@
 use std::os::fd::{AsFd, AsRawFd};
 
 use nix::errno::Errno;
-use nix::sys::epoll::EpollEvent;
 use nix::sys::socket::{MsgFlags, recv};
 
 use super::{Client, HEARS, Traffic};
 use crate::cell::tally::Tally;
-use crate::cell::worker::now_ns;
+use crate::sys::clock::now_ns;
 use crate::sys::socket::send_now;
 
 impl Traffic {
     /// Something came to a client: its answer, or its end.
-    pub(super) fn heard(&mut self, place: usize, now: u64, tally: &mut Tally) {
-        let Some(client) = &mut self.clients[place] else {
+    pub(super) fn heard(&mut self, place: usize, tally: &mut Tally) {
+        let Some(client) = self.clients.get_mut(place) else {
             return;
         };
         let mut answer = [0; 512];
@@ -25,7 +24,7 @@ impl Traffic {
             Some(Err(errno)) => Err(errno),
             Some(Ok(_)) => {
                 client.unsent = None;
-                match self.instance.modify(&client.end, &mut EpollEvent::new(HEARS, place as u64)) {
+                match self.ears.change(&client.end, HEARS, place as u64) {
                     Ok(()) => return,
                     Err(errno) => Err(errno),
                 }
@@ -34,8 +33,9 @@ impl Traffic {
         if heard == Err(Errno::EAGAIN) {
             return;
         }
-        let client = self.clients[place].take().expect("looked at above");
-        self.free.push(place);
+        // When this one has its answer: with many at once, those before it took time.
+        let now = now_ns();
+        let client = self.clients.take(place).expect("looked at above");
         self.flight.ends(now);
         self.starved = false;
         match heard {
@@ -55,11 +55,12 @@ impl Traffic {
     }
 
     /// Answers on a connection that stays; each is the number of its message.
-    pub(super) fn answers(&mut self, end: i32, now: u64) {
+    pub(super) fn answers(&mut self, end: i32) {
         let mut buffer = [0; 1024];
         let Ok(length) = recv(end, &mut buffer, MsgFlags::MSG_DONTWAIT) else {
             return;
         };
+        let now = now_ns();
         // Four bytes that were sent at once come at once on loopback.
         for answer in buffer[..length].chunks_exact(4) {
             let number = u32::from_ne_bytes(answer.try_into().expect("chunks of four"));
@@ -72,37 +73,21 @@ impl Traffic {
 
     /// Ends the clients whose patience is over.
     pub(super) fn give_up(&mut self, now: u64, tally: &mut Tally) {
-        // Those that have ended are let go at once: their number must not grow with
-        // the length of the run.
-        while let Some((_, place, serial)) =
-            self.deadlines.front().copied().filter(|due| due.0 <= now || !self.waits(due.1, due.2))
+        while let Some((place, client)) = self.clients.expired(now) {
+            self.flight.ends(now);
+            self.starved = false;
+            self.seen.timed_out += 1;
+            self.abandon(&client, place, tally);
+        }
+        // Messages that were answered are let go at once, as clients are.
+        while let Some((_, number)) =
+            self.deadlines.front().copied().filter(|due| due.0 <= now || !self.messages.contains_key(&due.1))
         {
             self.deadlines.pop_front();
-            match place {
-                None => {
-                    if self.messages.remove(&(serial as u32)).is_some() {
-                        self.flight.ends(now);
-                        self.seen.timed_out += 1;
-                    }
-                }
-                Some(place) => {
-                    if let Some(client) = self.clients[place].take_if(|client| client.serial == serial) {
-                        self.free.push(place);
-                        self.flight.ends(now);
-                        self.starved = false;
-                        self.seen.timed_out += 1;
-                        self.abandon(&client, place, tally);
-                    }
-                }
+            if self.messages.remove(&number).is_some() {
+                self.flight.ends(now);
+                self.seen.timed_out += 1;
             }
-        }
-    }
-
-    /// Whether that client or message has not come to its end.
-    fn waits(&self, place: Option<usize>, serial: u64) -> bool {
-        match place {
-            None => self.messages.contains_key(&(serial as u32)),
-            Some(place) => self.clients[place].as_ref().is_some_and(|client| client.serial == serial),
         }
     }
 
@@ -110,6 +95,7 @@ impl Traffic {
     pub fn cut_short(&mut self, grace_ns: u64) {
         self.pacer.stop();
         let last = now_ns() + grace_ns;
+        self.clients.hurry(last);
         self.deadlines.iter_mut().for_each(|due| due.0 = due.0.min(last));
     }
 

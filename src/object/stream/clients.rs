@@ -133,10 +133,13 @@ impl Injector for Clients {
             _ => {}
         }
         let tag = port(&socket).during(Call::Socket)?;
-        let said = |request| send_now(socket.as_fd(), request).is_ok();
-        // On loopback the handshake has ended by now, if the queue had room. What went
-        // wrong else is told when it is sent again.
-        let unsent = self.request.filter(|request| !said(request));
+        // On loopback the handshake has ended by now, if the queue had room. A refusal is
+        // told once, to the first call that asks.
+        let unsent = match self.request.map(|request| send_now(socket.as_fd(), request)) {
+            Some(Err(Errno::EAGAIN)) => self.request,
+            Some(sent) => sent.map(|_| None).during(Call::Send)?,
+            None => None,
+        };
         Ok(Some(Begun { end: OwnedFd::from(socket), tag, unsent }))
     }
 

@@ -1,10 +1,10 @@
 //! When the events of a timed load are made.
 
-use super::worker::now_ns;
 use crate::load::Pace;
+use crate::sys::clock::now_ns;
 
 /// The clock of one timed round.
-pub(super) struct Pacer {
+pub struct Pacer {
     pace: Pace,
     events: u64,
     until: Option<u64>,
@@ -89,12 +89,20 @@ impl Pacer {
         }
     }
 
-    /// Why the latencies are those of a machine that could not keep up, if they are.
-    pub fn saturated(&self) -> Option<String> {
-        let (Pace::Rate { per_second, .. }, Some((ended, open))) = (self.pace, self.last) else {
+    /// Events a second that were made, of an open loop that has ended.
+    pub fn reached(&self) -> Option<f64> {
+        let (Pace::Rate { .. }, Some((ended, _))) = (self.pace, self.last) else {
             return None;
         };
-        let reached = self.fired as f64 * 1e9 / ended.saturating_sub(self.started).max(1) as f64;
+        Some(self.fired as f64 * 1e9 / ended.saturating_sub(self.started).max(1) as f64)
+    }
+
+    /// Why the latencies are those of a machine that could not keep up, if they are.
+    pub fn saturated(&self) -> Option<String> {
+        let (Pace::Rate { per_second, .. }, Some((_, open))) = (self.pace, self.last) else {
+            return None;
+        };
+        let reached = self.reached()?;
         if self.fired > 100 && reached < 0.95 * per_second {
             return Some(format!(
                 "{per_second} events a second were asked for and {reached:.0} were made: the latencies are those of a \
