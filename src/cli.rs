@@ -5,12 +5,14 @@ use std::path::PathBuf;
 
 mod advise;
 mod explain;
+mod load;
 mod overview;
 mod report;
 mod watch;
 
 pub use advise::AdviseArgs;
 pub use explain::{ExplainArgs, ListArgs};
+pub use load::LoadArgs;
 pub use overview::OVERVIEW;
 pub use report::ReportArgs;
 pub use watch::{SPEEDS, WatchArgs};
@@ -118,6 +120,17 @@ pub enum Command {
         after_help = "Example:\n  herd run herd growth balance latency --output results\n  herd report results/*.json --output page"
     )]
     Report(ReportArgs),
+    /// Load an HTTP server of this machine: our clients as a command.
+    ///
+    /// Without --rate a closed loop: each client asks again when it has its answer. With
+    /// --rate an open loop: requests at their times, whatever becomes of them, and
+    /// latencies from the intended start. Exit code: 0 every request was answered with a
+    /// status below 400; 1 one was not, or the server went away; 2 the command line or the
+    /// address is wrong, or no HTTP server is there.
+    #[command(
+        after_help = "Examples:\n  herd load http://127.0.0.1:8080/ --clients 50 --keep-alive\n  herd load http://[::1]:8080/ --rate 2000 --poisson --duration 30s\n  herd load unix:/run/app.sock:/status --requests 10000 --format json"
+    )]
+    Load(LoadArgs),
     /// Draw one event: who was woken when, on which CPU, who got it, who slept again.
     #[command(
         after_help = "Examples:\n  herd timeline herd --wait epoll --wait \"epoll + EXCLUSIVE\"\n  herd timeline herd --wait epoll --format perfetto > trace.json"

@@ -18,6 +18,7 @@ pub mod environment;
 pub mod exit;
 pub mod experiment;
 pub mod load;
+pub mod loaded;
 pub mod object;
 pub mod observation;
 pub mod probe;

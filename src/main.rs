@@ -35,6 +35,7 @@ fn main() -> ExitCode {
         Some(Command::Merge(args)) => command::merge::run(&args),
         Some(Command::Doctor(args)) => command::doctor::run(&args),
         Some(Command::Advise(args)) => command::advise::run(&args),
+        Some(Command::Load(args)) => command::load::run(&args),
         Some(Command::Timeline(args)) => command::timeline::run(&args),
         Some(Command::Watch(args)) => command::watch::run(&args),
         Some(Command::Report(args)) => command::report::run(&args),

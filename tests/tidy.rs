@@ -79,6 +79,11 @@ fn the_pure_half_knows_no_kernel_clock_or_file() {
     check_free_of("src/words", &impure, &[]);
     check_free_of("src/words", &["crate::", "std::env"], &["src/words/tests.rs"]);
     check_free_of("src/runner", &["crate::wait"], &[]);
+    check_free_of(
+        "src/client",
+        &["crate::cell", "crate::wait", "crate::object", "crate::runner", "crate::report"],
+        &[],
+    );
     check_free_of("src/vm", &["crate::wait", "crate::object", "crate::cell"], &[]);
 }
 
@@ -129,8 +134,8 @@ fn every_list_holds_its_folder() {
     check_listed("src/wait", &[]);
     check_listed("src/load", &[]);
     // The cells as rows, which the table formats share, the pictures below a table, and
-    // what `herd advise`, `compare`, `doctor` and `vm` say.
-    check_listed("src/report", &["advice", "checkup", "comparison", "grid", "kernels", "plot"]);
+    // what `herd advise`, `compare`, `doctor`, `load` and `vm` say.
+    check_listed("src/report", &["advice", "checkup", "comparison", "grid", "kernels", "load", "plot"]);
 }
 
 #[test]

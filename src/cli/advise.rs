@@ -51,7 +51,7 @@ fn time(text: &str) -> Result<Duration, String> {
     if seconds <= 10.0 { Ok(Duration::from_secs_f64(seconds)) } else { Err(wanted()) }
 }
 
-fn rate(text: &str) -> Result<f64, String> {
+pub(super) fn rate(text: &str) -> Result<f64, String> {
     let rate = text.parse().ok().filter(|rate| (0.1..=1_000_000.0).contains(rate));
     rate.ok_or_else(|| format!("{text:?} is no rate; write a number from 0.1 to 1000000"))
 }

@@ -2,7 +2,11 @@
 //! long they wait, how their latencies are kept; and whole HTTP clients made of that,
 //! for `herd load`. Knows no workers, no ledger and no cell.
 
+pub mod answer;
+mod chunks;
 pub mod ears;
 pub mod latency;
 pub mod pacer;
 pub mod places;
+pub mod target;
+pub mod visit;

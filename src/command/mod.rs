@@ -9,6 +9,7 @@ pub mod doctor;
 pub mod explain;
 pub mod install;
 pub mod list;
+pub mod load;
 mod locale;
 pub mod matrix;
 mod measure;

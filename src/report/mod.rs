@@ -15,6 +15,7 @@ mod junit;
 mod kcidb;
 mod kernels;
 mod ktap;
+pub mod load;
 mod markdown;
 pub mod matrix;
 pub mod page;

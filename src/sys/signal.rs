@@ -4,14 +4,15 @@
 //! installed without SA_RESTART, so that a blocked call of the coordinator ends.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicI32, Ordering};
 
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 
-static ASKED: AtomicBool = AtomicBool::new(false);
+/// Which of them came last; 0 is none.
+static ASKED: AtomicI32 = AtomicI32::new(0);
 
-extern "C" fn note(_: libc::c_int) {
-    ASKED.store(true, Ordering::Relaxed);
+extern "C" fn note(signal: libc::c_int) {
+    ASKED.store(signal, Ordering::Relaxed);
 }
 
 /// From now on SIGTERM and SIGINT are noted instead of fatal.
@@ -29,7 +30,12 @@ pub fn note_termination() -> io::Result<()> {
 
 /// Whether somebody asked us to end.
 pub fn termination_asked() -> bool {
-    ASKED.load(Ordering::Relaxed)
+    termination_signal().is_some()
+}
+
+/// The signal by which somebody did.
+pub fn termination_signal() -> Option<i32> {
+    Some(ASKED.load(Ordering::Relaxed)).filter(|signal| *signal != 0)
 }
 
 /// Back to the default action: what a worker must have, since EINTR would count
