@@ -143,6 +143,9 @@ impl Clients {
 #[serde(default)]
 pub struct Traffic {
     pub clients: Clients,
+    /// Answers to requests; more than clients served where `keep_alive` has several on
+    /// one connection. 0 in files from before there was that.
+    pub answers: u64,
     /// From the intended start of an event to its answer.
     pub reply: Latency,
     /// From the intended start of an event to the moment it was made: large, and

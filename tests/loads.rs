@@ -345,6 +345,30 @@ fn one_flow_is_one_worker() {
 }
 
 #[test]
+fn every_model_answers_all_requests_of_a_connection() {
+    let rows = [
+        ("block", "workers = 3"),
+        ("fork", "kind = \"fork-per-client\"\nworkers = 1"),
+        ("thread", "kind = \"thread-per-client\"\nworkers = 1"),
+        ("mutex", "kind = \"accept-lock\""),
+        ("poll", "kind = \"poll\""),
+        ("acceptor", "kind = \"acceptor\""),
+        ("queue", "kind = \"queue\"\nplacement = \"threads\""),
+        ("loop", "kind = \"epoll\"\nworkers = 1"),
+        ("edge", "kind = \"epoll\"\ntrigger = \"edge\"\naccept = \"drain\"\nworkers = 2"),
+        ("threads", "kind = \"epoll\"\nplacement = \"threads\""),
+    ];
+    let defaults = "workers = 4\nevents = 101\nwarmup = 11\nclients = 7\nreply = true\nprotocol = \"http\"\nkeep_alive = \
+                    5\nlimit_ms = 20000";
+    for cell in cells("keep", defaults, &rows) {
+        let of = |name: &str| metric(&cell, name);
+        assert_eq!((of("served"), of("answers"), of("claims")), (101.0, 505.0, 101.0), "{}", cell.id);
+        let reply = cell.observation.as_ref().unwrap().traffic.as_ref().unwrap().reply;
+        assert_eq!(reply.samples, 505, "{}", cell.id);
+    }
+}
+
+#[test]
 fn what_makes_no_sense_is_refused_with_the_way_out() {
     let refuse = |text: &str, parts: &[&str]| {
         let path = file("refused-load", &format!("title = \"t\"\n[defaults]\n{text}\n[[wait]]\nname = \"x\"\n"));
@@ -378,6 +402,12 @@ fn what_makes_no_sense_is_refused_with_the_way_out() {
     refuse("object = \"futex\"\nrate = 100", &["futex keeps none"]);
     refuse("object = \"pipe\"\nflows = 3", &["flows are for udp"]);
     refuse("burst = 4\nevents = 8\nwarmup = 6", &["warmup = 6", "burst = 4"]);
+    refuse("clients = 4\nreply = true\nkeep_alive = 5", &["protocol = \"http\""]);
+    let asking = |text: &str| format!("clients = 4\nreply = true\nkeep_alive = 5\nprotocol = \"http\"\n{text}");
+    refuse(&asking("kind = \"uring\""), &["keep_alive with uring", "one client at a time"]);
+    refuse(&asking("kind = \"select\""), &["keep_alive with select", "kind = \"poll\""]);
+    refuse(&asking("kind = \"epoll\"\ninstance = \"shared\""), &["keep_alive with epoll", "private"]);
+    refuse(&asking("after_claim_us = 5"), &["leave out after_claim_us"]);
     refuse("kind = \"epoll\"\nconnections = 100000\nworkers = 2", &["RLIMIT_NOFILE"]);
 }
 

@@ -145,6 +145,18 @@ pub trait Source {
     /// Closes that connection without an answer.
     fn hang_up(&mut self) {}
 
+    /// The same where its client may ask for more and a wait can hear it: to be waited on,
+    /// too.
+    fn guest(&mut self) -> Option<Box<dyn Source + Send>> {
+        None
+    }
+
+    /// Answers what the client of a [`Source::guest`] has asked since, which is no claim;
+    /// `Ok(true)`, or an error, when it is done with and closed. `None` from all others.
+    fn go_on(&mut self) -> Option<Result<bool, Errno>> {
+        None
+    }
+
     /// A connection that was claimed and stays, so that it is to be waited on, too.
     fn connection(&mut self) -> Option<Box<dyn Source + Send>> {
         None
@@ -195,6 +207,17 @@ pub struct Begun {
     pub tag: u32,
     /// To be sent as soon as it is connected.
     pub unsent: Option<&'static [u8]>,
+    pub asks: Asks,
+}
+
+/// What a client asks on its connection after its first answer.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Asks {
+    /// So many more requests.
+    pub more: u64,
+    /// Each of them, but for the last.
+    pub next: &'static [u8],
+    pub last: &'static [u8],
 }
 
 /// The coordinator's side: makes events.
@@ -282,10 +305,15 @@ pub trait Sleeper {
         Err(Errno::EOPNOTSUPP)
     }
 
-    /// Waits on one more source from now on: the last of `sources`.
-    fn adopt(&mut self, sources: &[Box<dyn Source>]) -> Result<(), SetupError> {
-        let _ = sources;
+    /// Waits on one more source from now on: that of `sources` with this number.
+    fn adopt(&mut self, sources: &[Box<dyn Source>], number: usize) -> Result<(), SetupError> {
+        let _ = (sources, number);
         Err(SetupError { call: Call::Other, errno: Errno::EOPNOTSUPP })
+    }
+
+    /// Waits no more on the one with this number, which was adopted and is closed.
+    fn let_go(&mut self, number: usize) {
+        let _ = number;
     }
 
     /// Called after the claims of one return, with the worker's total.

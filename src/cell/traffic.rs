@@ -18,7 +18,7 @@ use nix::sys::epoll::{EpollEvent, EpollFlags};
 
 use flight::Flight;
 
-use super::contract::{Begun, Call, During, Injector, SetupError};
+use super::contract::{Asks, Begun, Call, During, Injector, SetupError};
 use super::coordinator::invalid;
 use super::drops::Drops;
 use super::tally::Tally;
@@ -48,6 +48,8 @@ struct Client {
     intended: u64,
     /// What it is to say as soon as it is connected.
     unsent: Option<&'static [u8]>,
+    /// What it asks after its next answer.
+    asks: Asks,
 }
 
 /// The clients of one timed round.
@@ -74,6 +76,7 @@ pub(super) struct Traffic {
     starvations: u64,
     flight: Flight,
     seen: Clients,
+    answers: u64,
     reply: Histogram<u64>,
     lag: Histogram<u64>,
     cpu_before: u64,
@@ -100,6 +103,7 @@ impl Traffic {
             starvations: 0,
             flight: Flight::new(now_ns()),
             seen: Clients::default(),
+            answers: 0,
             reply: histogram(),
             lag: histogram(),
             cpu_before: cpu_ns(),
@@ -206,14 +210,14 @@ impl Traffic {
     }
 
     fn client(&mut self, begun: Begun, intended: u64, deadline: u64) -> Result<u32, SetupError> {
-        let Begun { end, tag, unsent } = begun;
+        let Begun { end, tag, unsent, asks } = begun;
         let place = self.clients.next();
         let what = if unsent.is_some() { SPEAKS } else { HEARS };
         self.ears.add(&end, what, place as u64).during(Call::EpollAdd)?;
         if !self.replies {
             self.places.entry(tag).or_default().push_back(place);
         }
-        self.clients.put(Client { end, tag, intended, unsent }, deadline);
+        self.clients.put(Client { end, tag, intended, unsent, asks }, deadline);
         Ok(tag)
     }
 
@@ -234,8 +238,13 @@ impl Traffic {
     }
 
     fn served(&mut self, intended: u64, now: u64) {
-        let latency = now.saturating_sub(intended).max(1);
         self.seen.served += 1;
+        self.answered(intended, now);
+    }
+
+    fn answered(&mut self, intended: u64, now: u64) {
+        let latency = now.saturating_sub(intended).max(1);
+        self.answers += 1;
         self.seen.late += u64::from(self.late_ns > 0 && latency > self.late_ns);
         if self.replies {
             self.reply.saturating_record(latency);
@@ -278,6 +287,7 @@ impl Traffic {
             clients: self.seen,
             in_flight_ns: self.flight.sum(now_ns()),
             reply_mean_ns: self.reply.mean() as u64,
+            answers: self.answers,
             reply: latency_of(&self.reply),
             lag: latency_of(&self.lag),
             busy_ns: now_ns() - self.pacer.started(),

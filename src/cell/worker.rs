@@ -62,8 +62,10 @@ fn serve(
     sources: &mut Vec<Box<dyn Source>>,
     sleeper: &mut dyn Sleeper,
 ) -> Result<(), SetupError> {
-    let mut server =
-        Server { slot, settings, random: fastrand::Rng::with_seed(u64::from(std::process::id())), total: 0 };
+    let random = fastrand::Rng::with_seed(u64::from(std::process::id()));
+    let mut server = Server { slot, settings, random, total: 0, guests: Vec::new() };
+    // Places of guests that have gone.
+    let mut free = Vec::new();
     let mut ready = Vec::with_capacity(sources.len().max(settings.maxevents as usize));
     loop {
         ready.clear();
@@ -89,8 +91,33 @@ fn serve(
             }
             Woken::Ready => {
                 hold(slot, settings.before_claim_us, settings.busy);
+                let mut some_went_on = false;
                 for i in &ready {
-                    server.take(sources[*i].as_mut(), t_return);
+                    let Some(done) = sources[*i].go_on() else {
+                        server.take(sources[*i].as_mut(), t_return);
+                        continue;
+                    };
+                    some_went_on = true;
+                    if done != Ok(false) {
+                        sleeper.let_go(*i);
+                        free.push(*i);
+                    }
+                    if let Err(errno) = done {
+                        slot.failed(errno);
+                    }
+                }
+                while let Some(guest) = server.guests.pop() {
+                    let place = free.pop().unwrap_or(sources.len());
+                    match sources.get_mut(place) {
+                        Some(source) => *source = guest,
+                        None => sources.push(guest),
+                    }
+                    ready.reserve(sources.len());
+                    sleeper.adopt(sources, place)?;
+                }
+                // Served, but for a client that was claimed before.
+                if some_went_on && server.total == before {
+                    continue;
                 }
             }
             // Neither a claim nor a return for nothing; the work is another's.
@@ -105,7 +132,7 @@ fn serve(
         while let Some(more) = ready.iter().find_map(|i| sources[*i].connection()) {
             sources.push(more);
             ready.reserve(sources.len());
-            sleeper.adopt(sources)?;
+            sleeper.adopt(sources, sources.len() - 1)?;
         }
         sleeper.after(sources, server.total)?;
     }
@@ -118,6 +145,8 @@ struct Server<'a> {
     random: fastrand::Rng,
     /// Claims so far.
     total: u64,
+    /// Clients of this return who may ask for more.
+    guests: Vec<Box<dyn Source>>,
 }
 
 impl Server<'_> {
@@ -125,7 +154,10 @@ impl Server<'_> {
     fn take(&mut self, source: &mut dyn Source, t_return: u64) {
         loop {
             match source.claim() {
-                Ok(claim) => self.claimed(claim, t_return, now_ns(), source),
+                Ok(claim) => {
+                    self.note(claim, t_return, now_ns());
+                    self.serve_or_host(claim, source);
+                }
                 Err(errno) => return self.slot.failed(errno),
             }
             if self.settings.accept == Accept::One {
@@ -138,6 +170,22 @@ impl Server<'_> {
     /// takes the next.
     fn claimed(&mut self, claim: Claim, t_return: u64, t_claim: u64, source: &mut dyn Source) {
         self.note(claim, t_return, t_claim);
+        self.serve(claim, source);
+    }
+
+    /// The same in a loop, where a client who may ask again is not waited for.
+    fn serve_or_host(&mut self, claim: Claim, source: &mut dyn Source) {
+        match source.guest() {
+            None => self.serve(claim, source),
+            Some(mut guest) => match guest.go_on() {
+                Some(Ok(true)) => {}
+                Some(Err(errno)) => self.slot.failed(errno),
+                Some(Ok(false)) | None => self.guests.push(guest),
+            },
+        }
+    }
+
+    fn serve(&mut self, claim: Claim, source: &mut dyn Source) {
         if self.settings.reply {
             self.work();
             // A client that has gone is no failure of the worker; it is counted.
@@ -212,14 +260,13 @@ fn hold(slot: Slot<'_>, us: u64, busy: Busy) {
 /// Answers, if need be when the client has said what it wants.
 pub(super) fn reply_when_asked(claim: Claim, source: &mut dyn Source) -> Result<(), Errno> {
     let mut answered = source.reply(claim);
-    let end = now_ns() + ASKED_WITHIN.as_nanos() as u64;
     while let (Err(Errno::EAGAIN), Some(client)) = (answered, source.unasked()) {
-        let left = Duration::from_nanos(end.saturating_sub(now_ns()));
         let mut asked = [PollFd::new(client, PollFlags::POLLIN)];
-        if left.is_zero() || poll(&mut asked, PollTimeout::try_from(left).unwrap_or(PollTimeout::ZERO)) == Ok(0) {
+        if poll(&mut asked, PollTimeout::try_from(ASKED_WITHIN).unwrap_or(PollTimeout::ZERO)) == Ok(0) {
             source.hang_up();
             answered = Err(Errno::ETIMEDOUT);
         } else {
+            // The next of several that it may ask, or a further piece of this one.
             answered = source.reply(claim);
         }
     }

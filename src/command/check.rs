@@ -10,7 +10,7 @@ use crate::report::{self, Style};
 
 pub fn run(args: &CheckArgs) -> Result<Exit, Failure> {
     let names = match args.experiments.as_slice() {
-        [] => embedded::names(),
+        [] => embedded::unasked(),
         given => given.to_vec(),
     };
     let asked = Asked {

@@ -34,7 +34,7 @@ const CRASHED: &str = "the first crashed before PID 1: ";
 
 pub fn run(args: &VmArgs) -> Result<Exit, Failure> {
     let names = match (args.experiments.as_slice(), args.check) {
-        ([], true) => embedded::names(),
+        ([], true) => embedded::unasked(),
         ([], false) => vec!["herd".to_owned()],
         (given, _) => given.to_vec(),
     };

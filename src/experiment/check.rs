@@ -110,6 +110,7 @@ fn check_traffic(settings: &Settings) -> Result<(), String> {
         format!("protocol = \"http\" is spoken over tcp and tcp6, not over {name}"),
     )?;
     check_attached(settings, object)?;
+    check_keep_alive(settings, timed)?;
     refuse(
         load == "closed" && !settings.worker.reply,
         "the clients of a closed load go on when they are answered; add reply = true".into(),
@@ -146,6 +147,47 @@ fn check_traffic(settings: &Settings) -> Result<(), String> {
             "connections that stay are waited on beside the listener: that can be done by poll, and by epoll with \
              instance = \"private\" and without readd_every; idle_connections also by fork-per-client and \
              thread-per-client"
+                .into(),
+        )?;
+    }
+    Ok(())
+}
+
+/// Several requests on one connection, and who can serve them.
+fn check_keep_alive(settings: &Settings, timed: bool) -> Result<(), String> {
+    let traffic = &settings.traffic;
+    if traffic.keep_alive < 2 {
+        return Ok(());
+    }
+    let refuse = |when: bool, why: String| if when { Err(why) } else { Ok(()) };
+    refuse(
+        traffic.protocol != Protocol::Http || !timed,
+        "keep_alive is of HTTP requests under a load that goes by clients or by the clock; add protocol = \"http\" and \
+         load = \"closed\", \"paced\" or \"attached\""
+            .into(),
+    )?;
+    for worker in distinct_workers(settings).map(|index| settings.for_worker(index)) {
+        let wait = worker.wait.as_str();
+        let (can, why) = match wait {
+            "epoll" => (
+                worker.instance == Instance::Private && worker.readd_every == 0 && !worker.oneshot,
+                "a loop waits on its clients beside the listener: use instance = \"private\", without oneshot and \
+                 readd_every",
+            ),
+            "select" => (false, "a set of select(2) does not grow here; use kind = \"poll\""),
+            "sigio" => (false, "a signal does not say which client asked; use kind = \"epoll\""),
+            "uring" | "uring-multishot" | "uring-poll" => (
+                false,
+                "this ring takes connections and reads no requests, so it would serve one client at a time; use kind \
+                 = \"epoll\", or \"block\" for that",
+            ),
+            _ => (true, ""),
+        };
+        refuse(!can, format!("keep_alive with {wait}: {why}"))?;
+        refuse(
+            worker.after_claim_us > 0 || worker.before_claim_us > 0,
+            "the busy time of a worker is that of a connection, and keep_alive has several requests on one; leave out \
+             after_claim_us and before_claim_us"
                 .into(),
         )?;
     }

@@ -103,6 +103,9 @@ embed![
     "94-fd-is-not-the-queue.toml",
     "95-pool.toml",
     "96-calls-per-request.toml",
+    "97-keep-alive.toml",
+    "98-server-models-wide.toml",
+    "99-server-models-paced.toml",
 ];
 
 /// Parses the embedded experiment of that name.
@@ -113,6 +116,12 @@ pub fn find(name: &str) -> Option<Result<Experiment, ExperimentError>> {
 /// The text of the embedded experiment of that name.
 pub fn text(name: &str) -> Option<&'static str> {
     FILES.iter().find(|(path, _)| super::file::name_of(path) == name).map(|(_, text)| *text)
+}
+
+/// The names of those that run where none is named: without the long ones.
+pub fn unasked() -> Vec<String> {
+    let long = |name: &String| find(name).and_then(Result::ok).is_some_and(|found| found.long);
+    names().into_iter().filter(|name| !long(name)).collect()
 }
 
 /// The names, in teaching order.

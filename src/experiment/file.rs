@@ -83,6 +83,8 @@ pub struct Experiment {
     pub look: String,
     /// One sentence a beginner understands, printed under a table that passed.
     pub moral: String,
+    /// Takes so long that it runs only where it is named.
+    pub long: bool,
     pub layout: Layout,
     pub needs: Vec<String>,
     pub defaults: Vec<Assignment>,
@@ -92,7 +94,7 @@ pub struct Experiment {
 }
 
 const TOP: &[&str] =
-    &["title", "question", "why", "look", "moral", "needs", "table", "defaults", "wait", "matrix", "expect"];
+    &["title", "question", "why", "look", "moral", "long", "needs", "table", "defaults", "wait", "matrix", "expect"];
 
 /// The name in `experiments/NN-name.toml`.
 pub fn name_of(path: &str) -> String {
@@ -133,6 +135,7 @@ impl Experiment {
             why: String::new(),
             look: String::new(),
             moral: String::new(),
+            long: false,
             layout: Layout::default(),
             needs: Vec::new(),
             defaults: Vec::new(),
@@ -170,6 +173,7 @@ impl Experiment {
             "why" => self.why = reader.string(value, key, at)?,
             "look" => self.look = reader.string(value, key, at)?,
             "moral" => self.moral = reader.string(value, key, at)?,
+            "long" => self.long = reader.flag(value, key, at)?,
             "needs" => self.needs = reader.probes(value, at)?,
             "table" => self.layout = reader.layout(reader.table(value, key, at)?)?,
             "defaults" => {

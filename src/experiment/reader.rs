@@ -62,6 +62,16 @@ impl Reader<'_> {
     }
 
     /// A kernel release, as text.
+    pub(super) fn flag(&self, value: &DeValue<'_>, key: &str, at: usize) -> Result<bool, ExperimentError> {
+        match value {
+            DeValue::Boolean(flag) => Ok(*flag),
+            other => {
+                let found = keys::shown(&self.value(other, at)?);
+                self.err(at, format!("{key} must be true or false, not {found}"))
+            }
+        }
+    }
+
     fn release(&self, value: &DeValue<'_>, key: &str, at: usize) -> Result<String, ExperimentError> {
         let text = self.string(value, key, at)?;
         match Release::parse(&text) {

@@ -37,6 +37,9 @@ pub struct Traffic {
     pub arrivals: Arrivals,
     #[serde(skip_serializing_if = "is_default")]
     pub protocol: Protocol,
+    /// HTTP requests on one connection, one after the other; 0 and 1 are one.
+    #[serde(skip_serializing_if = "is_default")]
+    pub keep_alive: u64,
     /// Of a closed load.
     #[serde(skip_serializing_if = "is_default")]
     pub clients: u64,

@@ -17,7 +17,7 @@ use super::Object;
 use super::stream::{Clients, Connections, Keep, Listener};
 use crate::cell::contract::{Call, Door, During, Injector, Opened, SetupError, Source};
 use crate::experiment::Settings;
-use crate::experiment::settings::{OpenedBy, Protocol, Sharing, Steering};
+use crate::experiment::settings::{OpenedBy, Sharing, Steering, Traffic};
 use crate::sys::shared::SharedRows;
 use crate::sys::steering::Program;
 
@@ -123,10 +123,10 @@ impl Object for Tcp {
             None if settings.traffic.connections > 0 => Keep::All,
             None => Keep::None,
         };
-        let (protocol, address) = (settings.traffic.protocol, addresses[0]);
-        let door = Arc::new(TcpDoor { plan, own, keep, protocol, address, listeners, program });
+        let (traffic, address) = (settings.traffic.clone(), addresses[0]);
+        let door = Arc::new(TcpDoor { plan, own, keep, traffic, address, listeners, program });
         let clients = Clients::new(self.v6, addresses, reserved, settings.traffic.flows).with_idle(opening);
-        Ok(Opened { injector: injector(clients.asking(settings.traffic.protocol), settings), door })
+        Ok(Opened { injector: injector(clients.asking(&settings.traffic), settings), door })
     }
 }
 
@@ -190,7 +190,7 @@ struct TcpDoor {
     own: bool,
     /// Which accepted connections stay, and are waited on.
     keep: Keep,
-    protocol: Protocol,
+    traffic: Traffic,
     address: SocketAddr,
     listeners: Vec<Arc<OwnedFd>>,
     program: Option<Program>,
@@ -212,7 +212,7 @@ impl Door for TcpDoor {
                 vec![Arc::new(OwnedFd::from(socket))]
             }
         };
-        let listener = |fd| Listener::new(fd, self.keep.clone()).speaking(self.protocol);
+        let listener = |fd| Listener::new(fd, self.keep.clone()).speaking(&self.traffic);
         Ok(mine.into_iter().map(|fd| Box::new(listener(fd)) as Box<dyn Source>).collect())
     }
 }

@@ -16,7 +16,7 @@ use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::Object;
 use super::stream::{Keep, Listener};
-use crate::cell::contract::{Begun, Call, Door, During, Injector, Opened, SetupError, Source};
+use crate::cell::contract::{Asks, Begun, Call, Door, During, Injector, Opened, SetupError, Source};
 use crate::experiment::Settings;
 use crate::experiment::settings::Sharing;
 
@@ -149,7 +149,7 @@ impl Injector for Clients {
         // A full queue is EAGAIN at once, since there is no handshake.
         let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None).during(Call::Socket)?;
         socket.connect(address).during(Call::Connect)?;
-        Ok(Some(Begun { end: OwnedFd::from(socket), tag: 0, unsent: None }))
+        Ok(Some(Begun { end: OwnedFd::from(socket), tag: 0, unsent: None, asks: Asks::default() }))
     }
 
     fn under_way(&mut self, _missing: u64) -> io::Result<bool> {

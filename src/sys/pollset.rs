@@ -7,7 +7,7 @@ use nix::errno::Errno;
 /// Descriptors to poll.
 pub struct PollSet {
     /// Keeps the descriptors of `entries` open.
-    owned: Vec<OwnedFd>,
+    owned: Vec<Option<OwnedFd>>,
     entries: Vec<libc::pollfd>,
 }
 
@@ -16,13 +16,25 @@ impl PollSet {
     pub fn new(watched: Vec<(OwnedFd, libc::c_short)>) -> PollSet {
         let entries =
             watched.iter().map(|(fd, events)| libc::pollfd { fd: fd.as_raw_fd(), events: *events, revents: 0 });
-        PollSet { entries: entries.collect(), owned: watched.into_iter().map(|(fd, _)| fd).collect() }
+        PollSet { entries: entries.collect(), owned: watched.into_iter().map(|(fd, _)| Some(fd)).collect() }
     }
 
-    /// One more, behind all others.
-    pub fn push(&mut self, fd: OwnedFd, events: libc::c_short) {
-        self.entries.push(libc::pollfd { fd: fd.as_raw_fd(), events, revents: 0 });
-        self.owned.push(fd);
+    /// One more, with this number: behind all others, or in the place of one that was removed.
+    pub fn put(&mut self, number: usize, fd: OwnedFd, events: libc::c_short) {
+        let entry = libc::pollfd { fd: fd.as_raw_fd(), events, revents: 0 };
+        match self.entries.get_mut(number) {
+            Some(place) => (*place, self.owned[number]) = (entry, Some(fd)),
+            None => {
+                self.entries.push(entry);
+                self.owned.push(Some(fd));
+            }
+        }
+    }
+
+    /// Closes the one with this number; poll(2) passes over the place.
+    pub fn remove(&mut self, number: usize) {
+        self.entries[number] = libc::pollfd { fd: -1, events: 0, revents: 0 };
+        self.owned[number] = None;
     }
 
     /// Sleeps without a limit until one is ready; appends the numbers of all

@@ -208,12 +208,12 @@ impl Sleeper for Waiting {
         Woken::Ready
     }
 
-    fn adopt(&mut self, sources: &[Box<dyn Source>]) -> Result<(), SetupError> {
-        let last = sources.len() - 1;
-        let source = sources[last].as_ref();
+    fn adopt(&mut self, sources: &[Box<dyn Source>], number: usize) -> Result<(), SetupError> {
+        // One that is closed leaves the instance by itself.
+        let source = sources[number].as_ref();
         // Nobody else watches it.
         let flags = self.flags.difference(EpollFlags::EPOLLEXCLUSIVE);
-        let event = EpollEvent::new(of_source(source, flags), last as u64);
+        let event = EpollEvent::new(of_source(source, flags), number as u64);
         self.instance.add(descriptor(source), event).during(Call::EpollAdd)
     }
 

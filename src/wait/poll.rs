@@ -82,11 +82,15 @@ impl Sleeper for Polling {
         }
     }
 
-    fn adopt(&mut self, sources: &[Box<dyn Source>]) -> Result<(), SetupError> {
-        let last = &sources[sources.len() - 1..];
-        let fd = watched(last)?.pop().expect("one source, one descriptor");
-        self.set.push(fd, events_of(last[0].as_ref()));
+    fn adopt(&mut self, sources: &[Box<dyn Source>], number: usize) -> Result<(), SetupError> {
+        let adopted = &sources[number..=number];
+        let fd = watched(adopted)?.pop().expect("one source, one descriptor");
+        self.set.put(number, fd, events_of(adopted[0].as_ref()));
         Ok(())
+    }
+
+    fn let_go(&mut self, number: usize) {
+        self.set.remove(number);
     }
 
     fn asleep(&self, _: &[Box<dyn Source>]) -> Asleep {

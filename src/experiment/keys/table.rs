@@ -238,6 +238,9 @@ pub const KEYS: &[Key] = &[
     key!("protocol", "tag | http", "what an answer is: four bytes, or HTTP/1.0 for foreign clients", |s, v| {
         one_of(v, &["tag", "http"]).map(|x| s.traffic.protocol = x)
     }),
+    key!("keep_alive", "0..1000000", "HTTP requests on one connection, one after the other", |s, v| {
+        number(v, 0, 1_000_000).map(|x| s.traffic.keep_alive = x)
+    }),
     key!("stall_us", "0..60000000", "busy once for so long, at claim number stall_at", per worker, |s, v| {
         s.worker.stall_us = number(v, 0, 60_000_000)?;
         s.worker.stall_at = s.worker.stall_at.max(1);

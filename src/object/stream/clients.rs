@@ -11,8 +11,8 @@ use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, send};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::http::REQUEST;
-use crate::cell::contract::{Begun, Call, During, Injector, SetupError};
+use super::http::{REQUEST, REQUEST_LAST, REQUEST_ON};
+use crate::cell::contract::{Asks, Begun, Call, During, Injector, SetupError};
 use crate::experiment::settings;
 use crate::sys::shared::SharedRows;
 use crate::sys::socket::send_now;
@@ -37,6 +37,8 @@ pub struct Clients {
     _reserved: Option<Socket>,
     /// What each says first.
     request: Option<&'static [u8]>,
+    /// Requests that follow the first.
+    more: u64,
 }
 
 impl Clients {
@@ -45,7 +47,18 @@ impl Clients {
     pub fn new(v6: bool, addresses: Vec<SocketAddr>, reserved: Option<Socket>, flows: u64) -> Clients {
         let flows = vec![None; flows as usize];
         let (open, idle) = (Vec::new(), Vec::new());
-        Clients { v6, addresses, next: 0, open, idle, opening: None, flows, _reserved: reserved, request: None }
+        Clients {
+            v6,
+            addresses,
+            next: 0,
+            open,
+            idle,
+            opening: None,
+            flows,
+            _reserved: reserved,
+            request: None,
+            more: 0,
+        }
     }
 
     /// Connections that [`Injector::attach`] makes say nothing and stay; listeners tell
@@ -55,8 +68,10 @@ impl Clients {
     }
 
     /// Clients that speak that.
-    pub fn asking(self, protocol: settings::Protocol) -> Clients {
-        Clients { request: (protocol == settings::Protocol::Http).then_some(REQUEST), ..self }
+    pub fn asking(self, traffic: &settings::Traffic) -> Clients {
+        let more = traffic.keep_alive.max(1) - 1;
+        let first = if more > 0 { REQUEST_ON } else { REQUEST };
+        Clients { request: (traffic.protocol == settings::Protocol::Http).then_some(first), more, ..self }
     }
 
     fn opens_idle(&self, idle: bool) {
@@ -140,7 +155,8 @@ impl Injector for Clients {
             Some(sent) => sent.map(|_| None).during(Call::Send)?,
             None => None,
         };
-        Ok(Some(Begun { end: OwnedFd::from(socket), tag, unsent }))
+        let asks = Asks { more: self.more, next: REQUEST_ON, last: REQUEST_LAST };
+        Ok(Some(Begun { end: OwnedFd::from(socket), tag, unsent, asks }))
     }
 
     fn under_way(&mut self, missing: u64) -> io::Result<bool> {

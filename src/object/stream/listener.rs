@@ -8,9 +8,10 @@ use std::sync::atomic::Ordering;
 use nix::errno::Errno;
 
 use super::connections::Connection;
+use super::guest::Guest;
 use super::http;
 use crate::cell::contract::{Asleep, Claim, Request, Source};
-use crate::experiment::settings::Protocol;
+use crate::experiment::settings::{Protocol, Traffic};
 use crate::sys;
 use crate::sys::shared::SharedRows;
 
@@ -38,34 +39,36 @@ impl Keep {
 pub struct Listener {
     fd: Arc<OwnedFd>,
     /// The connection of the last claim, kept open until the next.
-    last: Option<OwnedFd>,
+    last: Option<Guest>,
     /// Connections stay, instead.
     keep: Keep,
     kept: Vec<OwnedFd>,
-    /// What the client asks, where it speaks HTTP.
-    request: Option<http::Request>,
+    /// Requests that are answered on one connection, where clients speak HTTP.
+    speaks: Option<u64>,
 }
 
 impl Listener {
     /// `keep` says that connections stay.
     pub fn new(fd: Arc<OwnedFd>, keep: Keep) -> Listener {
-        Listener { fd, last: None, keep, kept: Vec::new(), request: None }
+        Listener { fd, last: None, keep, kept: Vec::new(), speaks: None }
     }
 
     /// Its clients speak that.
-    pub fn speaking(self, protocol: Protocol) -> Listener {
-        Listener { request: (protocol == Protocol::Http).then(http::Request::new), ..self }
+    pub fn speaking(self, traffic: &Traffic) -> Listener {
+        Listener { speaks: (traffic.protocol == Protocol::Http).then_some(traffic.keep_alive), ..self }
     }
 
     fn took(&mut self, connection: OwnedFd) {
-        if let Some(request) = &mut self.request {
-            request.clear();
-        }
         if self.keep.now() {
-            self.kept.push(connection);
-        } else {
-            self.last = Some(connection);
+            return self.kept.push(connection);
         }
+        let place = self.last.take().and_then(Guest::into_request);
+        let request = self.speaks.map(|keep_alive| {
+            let mut request = place.unwrap_or_else(|| http::Request::new(keep_alive));
+            request.clear();
+            request
+        });
+        self.last = Some(Guest::new(connection, request));
     }
 }
 
@@ -95,34 +98,27 @@ impl Source for Listener {
     }
 
     fn reply(&mut self, claim: Claim) -> Result<(), Errno> {
-        match (&self.last, &mut self.request) {
-            (Some(connection), Some(request)) => {
-                let answered = request.answer(connection.as_fd());
-                if answered != Err(Errno::EAGAIN) {
-                    // Whose request is answered, or was none, waits for the end.
-                    self.last = None;
-                }
-                answered
-            }
-            (Some(connection), None) => answer(connection.as_fd(), claim),
-            // One that stays is answered message by message.
-            (None, _) => Ok(()),
-        }
+        // One that stays is answered message by message.
+        self.last.as_mut().map_or(Ok(()), |guest| guest.reply(claim))
     }
 
     fn unasked(&self) -> Option<BorrowedFd<'_>> {
-        self.request.as_ref().and(self.last.as_ref()).map(OwnedFd::as_fd)
+        self.last.as_ref().and_then(Guest::unasked)
     }
 
     fn hang_up(&mut self) {
-        self.last = None;
+        if let Some(guest) = &mut self.last {
+            guest.hang_up();
+        }
     }
 
     fn detach(&mut self) -> Option<Box<dyn Source + Send>> {
-        let last = Some(self.last.take()?);
-        let request = self.request.as_ref().map(|_| http::Request::new());
-        // One with a connection and nobody to accept more, so that it answers alike.
-        Some(Box::new(Listener { fd: self.fd.clone(), last, keep: Keep::None, kept: Vec::new(), request }))
+        self.last.take().map(|guest| Box::new(guest) as Box<dyn Source + Send>)
+    }
+
+    fn guest(&mut self) -> Option<Box<dyn Source + Send>> {
+        let asks = self.speaks.is_some_and(|keep_alive| keep_alive > 1);
+        if asks && self.last.as_ref().is_some_and(Guest::is_asking) { self.detach() } else { None }
     }
 
     fn connection(&mut self) -> Option<Box<dyn Source + Send>> {

@@ -3,6 +3,7 @@
 
 mod clients;
 mod connections;
+mod guest;
 mod http;
 mod listener;
 
