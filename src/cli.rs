@@ -238,7 +238,7 @@ pub struct FormatArgs {
     /// One line per expectation and per worker as well.
     #[arg(long, short)]
     pub verbose: bool,
-    /// Below the table, draw wakeups against workers, and latencies.
+    /// Below the table, draw wakeups against workers or figures against the load, and latencies.
     #[arg(long, conflicts_with = "quiet")]
     pub plot: bool,
 }

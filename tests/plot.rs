@@ -123,3 +123,27 @@ fn a_result_without_what_a_picture_needs_says_so() {
     let said = run(["show", &old, "--plot"]).exits(2).complains(&["old.json", "schema 0 is older than the first"]);
     assert!(said.out.is_empty(), "{said:?}");
 }
+
+#[test]
+fn figures_are_drawn_against_clients_and_silent_connections() {
+    let folder = Folder::new();
+    let file = folder.file(
+        "load.toml",
+        "title = \"t\"\n[defaults]\nobject = \"tcp\"\nkind = \"epoll\"\nworkers = 1\nevents = 20\nreply = true\n\
+         clients = 2\nlimit_ms = 20000\n[matrix]\nclients = [1, 2, 4]\nidle_connections = [0, 5]\n[[wait]]\nname = \
+         \"loop\"\n",
+    );
+    let said = run(["run", &file, "--plot"]).exits(0);
+    plain_and_narrow(&said);
+    let said = said.shows(&[
+        "load: answers per second against clients",
+        "load: 99th percentile of the latency in us against clients",
+        "load: memory of the server in KiB against silent connections",
+        "load: CPU time of the server in us per event against silent connections",
+        "A: loop, 0 (",
+        "at 4 clients)",
+        "at 5 silent connections)",
+    ]);
+    // Not drawn, and no complaint that there is only one number of workers.
+    assert!(!said.out.contains("No picture"), "{said:?}");
+}

@@ -162,6 +162,34 @@ fn an_axis_of_workers_is_drawn_and_waits_that_agree_are_one_line() {
 }
 
 #[test]
+fn figures_are_drawn_against_the_load() {
+    let along = |axis: &str, values: &[u32], metrics: &[(&str, f64)]| {
+        changed(|r| {
+            let cells = std::mem::take(&mut r.cells);
+            for (cell, value) in cells.iter().flat_map(|cell| values.iter().map(move |value| (cell, *value))) {
+                let mut cell = cell.clone();
+                cell.axes = vec![(axis.into(), value.to_string())];
+                cell.id = format!("{}/{value}", cell.id);
+                for (metric, base) in metrics {
+                    cell.metrics.insert((*metric).into(), Some(base + f64::from(value)));
+                }
+                r.cells.push(cell);
+            }
+        })
+    };
+    // As in a file from before there were answers on connections that stay.
+    let old = [("served_per_second", 20_000.0), ("reply_latency_us_p99", 30.0)];
+    let text = page(&[along("clients", &[1, 10, 1000], &old)]);
+    has(&text, &["Figures against the load", "Answers per second (upwards) against clients", "Both scales are log"]);
+    has(&text, &["<th scope=\"row\">epoll</th><td>20001</td><td>20010</td><td>21000</td>", ">16k</text>"]);
+    let idle = [("memory_kib", 2000.0), ("cpu_us_per_event", 20.0)];
+    let text = page(&[along("idle_connections", &[0, 5000], &idle)]);
+    has(&text, &["Memory of the server in KiB (upwards) against silent connections (to the right). Waits"]);
+    has(&text, &["CPU time of the server in us per event by silent connections", ">6000</text>"]);
+    has(&page(&[sample()]), &["figures against the load: no axis is clients"]);
+}
+
+#[test]
 fn the_timeline_of_an_event_becomes_lanes() {
     let text = page(&[changed(|r| {
         let lane = |worker| Lane { worker, ..Lane::default() };

@@ -133,9 +133,10 @@ fn every_list_holds_its_folder() {
     check_listed("src/object", &["two_ends"]);
     check_listed("src/wait", &[]);
     check_listed("src/load", &[]);
-    // The cells as rows, which the table formats share, the pictures below a table, and
+    // The cells as rows, which the table formats share, the pictures below a table, what is
+    // drawn against what, and
     // what `herd advise`, `compare`, `doctor`, `load` and `vm` say.
-    check_listed("src/report", &["advice", "checkup", "comparison", "grid", "kernels", "load", "plot"]);
+    check_listed("src/report", &["advice", "checkup", "comparison", "curves", "grid", "kernels", "load", "plot"]);
 }
 
 #[test]

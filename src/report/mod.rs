@@ -9,6 +9,7 @@ pub mod advice;
 pub mod checkup;
 pub mod comparison;
 mod csv;
+mod curves;
 mod grid;
 mod json;
 mod junit;

@@ -13,12 +13,14 @@ use crate::results::{Results, Verdict};
 use markup::{details, paragraph, table};
 
 mod changes;
+mod chart;
 mod chosen;
 mod contents;
 mod growth;
 mod heat;
 mod lanes;
 mod latency;
+mod load;
 mod markup;
 mod packed;
 mod section;

@@ -6,7 +6,7 @@ use super::super::matrix::html::escaped;
 use super::super::table::{subject, warnings};
 use super::chosen::{self, Plot, metric};
 use super::markup::{details, paragraph, preformatted, table};
-use super::{Source, growth, lanes, latency, shares, split};
+use super::{Source, growth, lanes, latency, load, shares, split};
 use crate::experiment::{Experiment, embedded};
 use crate::results::{CellResult, ExperimentFacts, Judged, Results, Verdict};
 
@@ -121,9 +121,10 @@ fn pictures(results: &Results, facts: &ExperimentFacts, id: &str) -> String {
         };
         return paragraph(why);
     };
-    let plots: [(&str, &str, Plot); 5] = [
+    let plots: [(&str, &str, Plot); 6] = [
         ("split", "Where the wakeups went", split::plot(&chosen)),
         ("growth", "Wakeups against the number of workers", growth::plot(&cells)),
+        ("load", "Figures against the load", load::plot(&cells)),
         ("shares", "Who got the work", shares::plot(&chosen)),
         ("latency", "Latency", latency::plot(&chosen)),
         ("lanes", "One event", lanes::plot(results, &facts.name)),
