@@ -7,6 +7,7 @@
 
 mod beside;
 mod cells;
+mod load;
 mod peers;
 
 use std::hint::black_box;
@@ -48,6 +49,7 @@ const PARTS: &[Part] = &[
     ("large", large),
     ("overhead", overhead),
     ("peers", peers::peers),
+    ("load", load::load),
 ];
 
 /// How much to run, and what did not hold.

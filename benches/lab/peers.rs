@@ -72,12 +72,12 @@ const PEERS: &[Peer] = &[
 ];
 
 /// The first word behind `name` at the beginning of a line.
-fn after<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+pub fn after<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     text.lines().find_map(|line| line.trim().strip_prefix(name))?.split_whitespace().next()
 }
 
 /// `1.23ms` and the like.
-fn in_us(text: &str) -> Option<f64> {
+pub fn in_us(text: &str) -> Option<f64> {
     let digits = text.trim_end_matches(|c: char| c.is_alphabetic());
     let unit = match &text[digits.len()..] {
         "us" => 1.0,
@@ -89,7 +89,7 @@ fn in_us(text: &str) -> Option<f64> {
 }
 
 /// CPU time of children that were waited for, in us.
-fn children_cpu_us() -> f64 {
+pub fn children_cpu_us() -> f64 {
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN).expect("it cannot fail");
     (usage.user_time().num_microseconds() + usage.system_time().num_microseconds()) as f64
 }

@@ -115,7 +115,7 @@ impl Visitors<'_> {
             } += 1;
         }
         let nobody = matches!(errno, Errno::ECONNREFUSED | Errno::ENOENT | Errno::EACCES);
-        self.unanswered(format!("{}", errno.desc()), self.soon(nobody));
+        self.unanswered(errno.desc().into(), self.soon(nobody));
     }
 
     /// So many in a row, and there is no server any more: one, where none was ever seen.

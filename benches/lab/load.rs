@@ -1,0 +1,197 @@
+//! `herd load` against wrk, ab and oha, those that are installed: the same worker, in
+//! turns, each as a user starts it; what they say of themselves is believed.
+
+use std::process::Command;
+
+use super::cells::Attached;
+use super::peers::{after, children_cpu_us, in_us};
+use super::{Bench, median, spread};
+
+/// One epoll loop that keeps connections as long as its clients want.
+const SERVER: &[&str] = &["kind=epoll", "reply=true", "protocol=http", "keep_alive=1000000", "backlog=4096"];
+/// Requests a second of the open loop: far below what a core can do.
+const RATE: u32 = 2000;
+/// The median latency of the same open loop, ours against oha's.
+const SAME: std::ops::RangeInclusive<f64> = 0.8..=1.25;
+
+/// How the server is loaded.
+#[derive(Clone, Copy)]
+struct Way {
+    keep_alive: bool,
+    clients: u32,
+    rate: Option<u32>,
+    seconds: u64,
+}
+
+/// What a tool says of its run: requests, requests a second, median latency in us.
+type Says = (f64, f64, f64);
+
+struct Tool {
+    name: &'static str,
+    program: &'static str,
+    /// `None` where it cannot.
+    arguments: fn(&Way, &str) -> Option<Vec<String>>,
+    read: fn(&str) -> Option<Says>,
+}
+
+/// Words of a command line; empty ones are left out.
+fn words(text: &str) -> Option<Vec<String>> {
+    Some(text.split_whitespace().map(str::to_owned).collect())
+}
+
+const HERD: Tool = Tool {
+    name: "herd load",
+    program: env!("CARGO_BIN_EXE_herd"),
+    arguments: |way, url| {
+        let keep = if way.keep_alive { "-k" } else { "" };
+        let rate = way.rate.map_or(String::new(), |rate| format!("-r {rate}"));
+        words(&format!("load {url} -f json -c {} -d {}s {keep} {rate}", way.clients, way.seconds))
+    },
+    read: |text| {
+        let said: serde_json::Value = serde_json::from_str(text).ok()?;
+        let number = |path: &str| said.pointer(path)?.as_f64();
+        Some((number("/answered")?, number("/per_second")?, number("/latency_ns/p50")? / 1e3))
+    },
+};
+
+const OTHERS: &[Tool] = &[
+    Tool {
+        name: "wrk",
+        program: "wrk",
+        arguments: |way, url| {
+            if way.rate.is_some() {
+                return None;
+            }
+            let mut all = words(&format!("-t1 -c{} -d{}s --latency", way.clients, way.seconds))?;
+            if !way.keep_alive {
+                all.extend(["-H".to_owned(), "Connection: close".to_owned()]);
+            }
+            all.push(url.to_owned());
+            Some(all)
+        },
+        read: |text| {
+            let requests = text.lines().find_map(|line| line.trim().split_once(" requests in "))?.0;
+            Some((requests.parse().ok()?, after(text, "Requests/sec:")?.parse().ok()?, in_us(after(text, "50%")?)?))
+        },
+    },
+    Tool {
+        name: "ab",
+        program: "ab",
+        arguments: |way, url| {
+            let keep = if way.keep_alive { "-k" } else { "" };
+            let all = format!("-q {keep} -t {} -n 100000000 -c {} {url}", way.seconds, way.clients);
+            way.rate.is_none().then(|| words(&all)).flatten()
+        },
+        read: |text| {
+            let requests = after(text, "Complete requests:")?.parse().ok()?;
+            // Whole milliseconds.
+            Some((
+                requests,
+                after(text, "Requests per second:")?.parse().ok()?,
+                after(text, "50%")?.parse::<f64>().ok()? * 1e3,
+            ))
+        },
+    },
+    Tool {
+        name: "oha",
+        program: "oha",
+        arguments: |way, url| {
+            let keep = if way.keep_alive { "" } else { "--disable-keepalive" };
+            let rate = way.rate.map_or(String::new(), |rate| format!("-q {rate} --latency-correction"));
+            words(&format!("--no-tui --output-format json -c {} -z {}s {keep} {rate} {url}", way.clients, way.seconds))
+        },
+        read: |text| {
+            let said: serde_json::Value = serde_json::from_str(text).ok()?;
+            let number = |path: &str| said.pointer(path)?.as_f64();
+            let all = said.pointer("/statusCodeDistribution")?.as_object()?;
+            let requests = all.values().filter_map(serde_json::Value::as_f64).sum();
+            Some((requests, number("/summary/requestsPerSec")?, number("/latencyPercentiles/p50")? * 1e6))
+        },
+    },
+];
+
+/// Requests a second, CPU time of each in us, median latency in us.
+fn run(tool: &Tool, way: &Way) -> Result<[f64; 3], String> {
+    let server = Attached::start(SERVER, 1);
+    let arguments =
+        (tool.arguments)(way, &format!("http://127.0.0.1:{}/", server.port)).ok_or("it has no such load")?;
+    let before = children_cpu_us();
+    let ran = Command::new(tool.program).args(arguments).output();
+    let cpu_us = children_cpu_us() - before;
+    let connections = server.end().total(|worker| worker.claims) as f64;
+    let ran = ran.map_err(|e| e.to_string())?;
+    let text = String::from_utf8_lossy(&ran.stdout);
+    let (requests, rate, p50) = (tool.read)(&text)
+        .ok_or_else(|| format!("cannot read what it says: {text} {}", String::from_utf8_lossy(&ran.stderr)))?;
+    // Those under way when it ends are accepted, and not in its count.
+    if !way.keep_alive && connections < requests {
+        return Err(format!("it says {requests} requests and {connections} connections were accepted"));
+    }
+    Ok([rate, cpu_us / requests, p50])
+}
+
+/// Ratios of two tools, turn by turn, so that other load hits both.
+fn ratios(ours: &[[f64; 3]], theirs: &[[f64; 3]], at: usize) -> Vec<f64> {
+    ours.iter().zip(theirs).map(|(ours, theirs)| ours[at] / theirs[at]).collect()
+}
+
+/// Rate, cost and open-loop latency of `herd load` beside the others.
+pub fn load(bench: &mut Bench) {
+    let (turns, seconds) = bench.choose((3, 1), (9, 3));
+    println!("Load: `herd load` and others against one epoll loop");
+    println!("  {turns} turns of {seconds} s, one after the other; CPU time is the generator's own");
+    let ways = [
+        ("a connection for each request, 16 at a time", Way { keep_alive: false, clients: 16, rate: None, seconds }),
+        ("connections that stay, 50 of them", Way { keep_alive: true, clients: 50, rate: None, seconds }),
+        ("open loop on connections that stay", Way { keep_alive: true, clients: 50, rate: Some(RATE), seconds }),
+    ];
+    for (title, way) in &ways {
+        println!("  {title}");
+        println!("                                  min    median       max");
+        for tool in OTHERS {
+            let (mut us, mut them) = (Vec::new(), Vec::new());
+            for _ in 0..turns {
+                match run(tool, way) {
+                    Ok(figures) => them.push(figures),
+                    Err(why) => {
+                        println!("  skipped: {}: {why}", tool.name);
+                        break;
+                    }
+                }
+                match run(&HERD, way) {
+                    Ok(figures) => us.push(figures),
+                    Err(why) => return bench.hold(false, format!("herd load: {why}")),
+                }
+            }
+            if them.len() == turns {
+                compare(bench, tool, way, &us, &them);
+            }
+        }
+    }
+}
+
+fn compare(bench: &mut Bench, tool: &Tool, way: &Way, us: &[[f64; 3]], them: &[[f64; 3]]) {
+    for (name, figures) in [(HERD.name, us), (tool.name, them)] {
+        for (at, what, digits) in [(0, "a second", 0), (1, "CPU us each", 2), (2, "p50 us", 0)] {
+            let all: Vec<f64> = figures.iter().map(|figures| figures[at]).collect();
+            println!("  {:26} {}", format!("{name}, {what}"), spread(&all, digits));
+        }
+    }
+    let of = |at| ratios(us, them, at);
+    for (at, what) in [(0, "rate"), (1, "CPU"), (2, "p50")] {
+        println!("  {:26} {}", format!("herd / {}, {what}", tool.name), spread(&of(at), 2));
+    }
+    let at_most = |at| median(&of(at));
+    match way.rate {
+        Some(_) => {
+            let p50 = at_most(2);
+            let bounds = format!("{} to {}", SAME.start(), SAME.end());
+            bench.hold(SAME.contains(&p50), format!("herd / {}, open-loop p50: {p50:.2} is from {bounds}", tool.name));
+        }
+        None => {
+            let (rate, cpu) = (at_most(0), at_most(1));
+            bench.hold(rate >= 1.0, format!("herd / {}, rate: {rate:.2} is at least 1", tool.name));
+            bench.hold(cpu <= 1.0, format!("herd / {}, CPU time of a request: {cpu:.2} is at most 1", tool.name));
+        }
+    }
+}
