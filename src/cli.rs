@@ -188,7 +188,8 @@ pub struct RunArgs {
 
 #[derive(Debug, Args)]
 pub struct CheckArgs {
-    /// Names from `herd list`, or experiment files, or NAME:ROW for one row; all of the list if none is given.
+    /// Names from `herd list`, or experiment files, or NAME:ROW for one row; all of the list
+    /// but the long ones if none is given.
     #[arg(value_name = "NAME or FILE")]
     pub experiments: Vec<String>,
     /// How to report it.

@@ -10,7 +10,14 @@ use crate::report::{self, Style};
 
 pub fn run(args: &CheckArgs) -> Result<Exit, Failure> {
     let names = match args.experiments.as_slice() {
-        [] => embedded::unasked(),
+        [] => {
+            let (all, names) = (embedded::names(), embedded::unasked());
+            let long: Vec<&str> = all.iter().filter(|name| !names.contains(name)).map(String::as_str).collect();
+            if !args.quiet && !long.is_empty() {
+                eprintln!("herd: left out, since they take minutes: {} (name them to check them)", long.join(", "));
+            }
+            names
+        }
         given => given.to_vec(),
     };
     let asked = Asked {
