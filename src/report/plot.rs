@@ -64,9 +64,7 @@ pub fn write(results: &Results, utf8: bool, width: usize, out: &mut dyn Write) -
         if drawn.is_empty() || is_line(&growth) {
             let (needs, hint) = match growth.is_empty() {
                 true => ("no cell counted wakeups.", ""),
-                false => {
-                    ("that takes cells with two numbers of workers or more.", "Try --set workers=2,4,8,16")
-                }
+                false => ("that takes cells with two numbers of workers or more.", "Try --set workers=2,4,8,16"),
             };
             let what = "wakeups per event against the number of workers";
             let words = Words { experiment: &experiment.name, what, axis: "workers", needs, hint };
