@@ -26,6 +26,7 @@ pub mod report;
 pub mod results;
 pub mod runner;
 pub mod scene;
+pub mod study;
 pub mod sys;
 pub mod vm;
 pub mod wait;

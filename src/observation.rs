@@ -28,6 +28,8 @@ pub enum End {
     },
     /// Somebody asked us to stop.
     Interrupted,
+    /// This machine has not what it takes, such as memory or a second CPU.
+    Unable { reason: String },
 }
 
 /// Facts about one worker, in registration order.
@@ -223,6 +225,32 @@ pub struct StepSeen {
     pub outcomes: BTreeMap<String, Times>,
 }
 
+/// One figure of a study, over its samples.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Figure {
+    pub samples: u64,
+    pub min: f64,
+    /// The lower one of the two in the middle of an even number.
+    pub median: f64,
+    pub max: f64,
+}
+
+impl Figure {
+    /// `None` without samples, and with one that is no number.
+    pub fn of(mut samples: Vec<f64>) -> Option<Figure> {
+        if samples.is_empty() || !samples.iter().all(|sample| sample.is_finite()) {
+            return None;
+        }
+        samples.sort_unstable_by(f64::total_cmp);
+        let (min, median, max) = (samples[0], samples[(samples.len() - 1) / 2], samples[samples.len() - 1]);
+        Some(Figure { samples: samples.len() as u64, min, median, max })
+    }
+}
+
+/// Figures of every study: tasks it made, and those it saw end and reaped.
+pub const TASKS_MADE: &str = "tasks_made";
+pub const TASKS_REAPED: &str = "tasks_reaped";
+
 /// Everything one cell saw.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Observation {
@@ -289,6 +317,15 @@ pub struct Observation {
     /// Of a script: what came of each step that was reached.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<StepSeen>,
+    /// Of a study: its figures by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub figures: BTreeMap<String, Figure>,
+    /// Of a study: why a figure cannot be had here.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub omitted: BTreeMap<String, String>,
+    /// Of a study: what it saw that is no number, in words.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub said: String,
 }
 
 impl Observation {
@@ -319,6 +356,9 @@ impl Observation {
             timeline: None,
             warnings: Vec::new(),
             steps: Vec::new(),
+            figures: BTreeMap::new(),
+            omitted: BTreeMap::new(),
+            said: String::new(),
         }
     }
 

@@ -71,6 +71,8 @@ fn the_pure_half_knows_no_kernel_clock_or_file() {
         check_free_of(folder, &impure, &[]);
         check_free_of(folder, &["crate::cell::", "crate::runner", "crate::wait", "crate::object", "crate::probe"], &[]);
     }
+    let others = ["crate::cell", "crate::object", "crate::wait", "crate::load", "crate::analysis", "crate::runner"];
+    check_free_of("src/study", &others, &[]);
     check_free_of(
         "src/experiment",
         &["nix::", "libc::", "socket2", "Instant", "SystemTime", "std::fs", "crate::sys"],
@@ -133,9 +135,10 @@ fn every_list_holds_its_folder() {
     check_listed("src/object", &["two_ends"]);
     check_listed("src/wait", &[]);
     check_listed("src/load", &[]);
+    // What studies share: children, clocks, the figures they say, what the machine gives.
+    check_listed("src/study", &["child", "clock", "figures", "here"]);
     // The cells as rows, which the table formats share, the pictures below a table, what is
-    // drawn against what, and
-    // what `herd advise`, `compare`, `doctor`, `load` and `vm` say.
+    // drawn against what, and what `herd advise`, `compare`, `doctor`, `load` and `vm` say.
     check_listed("src/report", &["advice", "checkup", "comparison", "curves", "grid", "kernels", "load", "plot"]);
 }
 

@@ -5,11 +5,13 @@
 //! invalid, never a pass and never a fail.
 
 use super::metrics::{self, Facts, Value};
+use super::wording::number;
+pub use super::wording::{expected, short};
 use super::{realtime, relation, steps, winners};
-use crate::experiment::expectation::{Share, Times};
+use crate::experiment::expectation::Share;
 use crate::experiment::settings::Stranded;
-use crate::experiment::{Cell, Expectation, Rule, Settings, Winners};
-use crate::observation::{End, Observation};
+use crate::experiment::{Cell, Expectation, Rule, Winners};
+use crate::observation::{End, Observation, TASKS_MADE, TASKS_REAPED};
 use crate::results::{CellResult, Judged, Verdict};
 
 /// What the hard checks are called where they stand beside expectations.
@@ -17,6 +19,9 @@ pub const CONSERVATION: &str = "conservation";
 
 /// And what they are called for a script, which has no events to conserve.
 pub const SCRIPT: &str = "script";
+
+/// And for a study.
+pub const STUDY: &str = "study";
 
 /// The machine a cell ran on, as far as an expectation may depend on it.
 pub struct Here<'a> {
@@ -37,6 +42,7 @@ pub fn judge(cell: &Cell, mut seen: Observation, here: &Here<'_>) -> CellResult 
         let lacking = expectation.needs.iter().find_map(|need| (here.lacks)(need));
         let judged = match (expectation.kernel.excludes(here.release).or(lacking), hard) {
             (Some(why), _) => skipped(expectation, why),
+            (None, Verdict::Skip) => skipped(expectation, reason.clone()),
             (None, Verdict::Invalid) => invalid(expectation, &reason),
             (None, _) if here.realtime => realtime::judge(expectation, &facts),
             (None, _) => one(expectation, &facts),
@@ -49,10 +55,10 @@ pub fn judge(cell: &Cell, mut seen: Observation, here: &Here<'_>) -> CellResult 
     let pattern = || winners::pattern(&seen.winners, cell.settings.workers);
     CellResult {
         metrics: metrics::all(&facts),
-        winners: if cell.settings.script.is_empty() {
-            pattern()
-        } else {
-            steps::last_came(cell, &seen).unwrap_or_default()
+        winners: match (cell.settings.is_study(), cell.settings.has_events()) {
+            (true, _) => seen.said.clone(),
+            (_, true) => pattern(),
+            _ => steps::last_came(cell, &seen).unwrap_or_default(),
         },
         count_source: seen.count_source.clone(),
         workers: std::mem::take(&mut seen.workers),
@@ -127,10 +133,16 @@ pub fn conservation(cell: &CellResult) -> Judged {
         judged.metric = SCRIPT.into();
         judged.expected = "every step done, all workers asleep after each, all sums equal".into();
     }
+    let study = cell.settings.is_study();
+    if study {
+        judged.metric = STUDY.into();
+        judged.expected = "measured to its end, every task that was made was seen to end".into();
+    }
     if let Some(seen) = cell.whole_observation() {
         (judged.verdict, judged.reason) = hard_checks(&Facts { seen: &seen, settings: &cell.settings }, &cell.rules);
         judged.measured = match &seen.end {
             End::Refused { call, errno, .. } => format!("{errno} from {call}"),
+            _ if study => format!("{} figures", seen.figures.len()),
             _ if script => format!(
                 "{} of {} steps reached",
                 seen.steps.len(),
@@ -186,6 +198,7 @@ fn hard_checks(facts: &Facts<'_>, expectations: &[Expectation]) -> (Verdict, Str
         End::Interrupted if seen.traffic.is_none() => return (Verdict::Invalid, "interrupted".into()),
         End::Interrupted => return (Verdict::Invalid, format!("interrupted after {} events", seen.fired)),
         End::Invalid { reason, .. } => return (Verdict::Invalid, reason.clone()),
+        End::Unable { reason } => return (Verdict::Skip, reason.clone()),
         End::Lost { event, states } => {
             let reason = format!("event {event} was fired, everybody sleeps and nobody took it; {}", states.join("; "));
             return (Verdict::Fail, reason);
@@ -197,6 +210,9 @@ fn hard_checks(facts: &Facts<'_>, expectations: &[Expectation]) -> (Verdict, Str
             let who = worker.map_or("coordinator".into(), |w| format!("worker {w}"));
             return (Verdict::Invalid, format!("{who}: {call}: {errno}"));
         }
+    }
+    if facts.settings.is_study() {
+        return reaped(seen);
     }
     let claims = seen.total(|w| w.claims);
     let tolerant = facts.settings.stranded == Stranded::Count;
@@ -231,6 +247,17 @@ fn hard_checks(facts: &Facts<'_>, expectations: &[Expectation]) -> (Verdict, Str
     (Verdict::Pass, String::new())
 }
 
+/// Nobody whom a study made may be left.
+fn reaped(seen: &Observation) -> (Verdict, String) {
+    let count = |name| seen.figures.get(name).map_or(0.0, |figure| figure.max);
+    match [TASKS_MADE, TASKS_REAPED].map(count) {
+        [made, reaped] if made != reaped => {
+            (Verdict::Fail, format!("{} tasks were made, {} were seen to end", short(made), short(reaped)))
+        }
+        _ => (Verdict::Pass, String::new()),
+    }
+}
+
 pub(super) fn skipped(expectation: &Expectation, why: String) -> Judged {
     Judged {
         metric: expectation.metric.clone(),
@@ -251,7 +278,7 @@ pub fn one(expectation: &Expectation, facts: &Facts<'_>) -> Judged {
     let value = || metrics::find(&expectation.metric).and_then(|m| m.value(facts));
     let (holds, measured) = match &expectation.rule {
         Rule::Winners(want) => order(*want, facts),
-        Rule::Times(_) | Rule::Growth(_) => return invalid(expectation, relation::OPEN),
+        Rule::Times(_) | Rule::Growth(_) | Rule::More(_) => return invalid(expectation, relation::OPEN),
         Rule::Share(share) => match facts.seen.workers.get(share.worker as usize) {
             Some(worker) => share_of(share, worker.claims, facts),
             None => return skipped(expectation, format!("there is no worker {}", share.worker)),
@@ -266,6 +293,9 @@ pub fn one(expectation: &Expectation, facts: &Facts<'_>) -> Judged {
             _ => (false, "no error".into()),
         },
         rule => match value() {
+            None if facts.seen.omitted.contains_key(&expectation.metric) => {
+                return skipped(expectation, facts.seen.omitted[&expectation.metric].clone());
+            }
             Some(value) => (within(rule, &value, facts.settings.workers), number(&value)),
             None => (false, "no value".into()),
         },
@@ -330,59 +360,4 @@ fn order(want: Winners, facts: &Facts<'_>) -> (bool, String) {
         }
     };
     (holds, measured)
-}
-
-/// A number with at most three digits behind the point.
-pub fn short(number: f64) -> String {
-    let text = format!("{number:.3}");
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
-}
-
-fn number(value: &Value) -> String {
-    if value.min == value.max {
-        return short(value.mean);
-    }
-    format!("{} ({} to {})", short(value.mean), short(value.min), short(value.max))
-}
-
-/// The rule in words; `settings` turns per-worker bounds into numbers.
-pub fn expected(rule: &Rule, settings: Option<&Settings>) -> String {
-    let times = |factor: f64| match settings {
-        Some(settings) => short(factor * f64::from(settings.workers)),
-        None => format!("{} x workers", short(factor)),
-    };
-    match rule {
-        Rule::Exact(want) => short(*want),
-        Rule::PerWorker { per_worker, slack } if *slack == 0.0 => times(*per_worker),
-        Rule::PerWorker { per_worker, slack } => {
-            format!("{}, on average at most {} more", times(*per_worker), short(*slack))
-        }
-        Rule::Winners(want) => format!("{want:?}").to_lowercase(),
-        Rule::Growth(growth) => growth.to_string(),
-        Rule::Error(name) => name.clone(),
-        Rule::NeverAbove(bound) => format!("never above {}", short(*bound)),
-        Rule::Share(Share { worker, part: Some(part) }) => {
-            format!("w{worker} gets {} of the claims, p = {}", short(*part), winners::ERROR_RATE)
-        }
-        Rule::Share(Share { worker, part: None }) => {
-            format!("w{worker} gets an equal share of the claims, p = {}", winners::ERROR_RATE)
-        }
-        Rule::Times(Times { times_of, min, max }) => {
-            let mut parts = Vec::new();
-            parts.extend(min.map(|b| format!("at least {}", short(b))));
-            parts.extend(max.map(|b| format!("at most {}", short(b))));
-            format!("{} times that of {times_of}", parts.join(" and "))
-        }
-        Rule::Range(range) => {
-            let mut parts = Vec::new();
-            let mut add = |word: &str, bound: Option<String>| parts.extend(bound.map(|b| format!("{word} {b}")));
-            add("at least", range.min.map(short));
-            add("at least", range.min_per_worker.map(times));
-            add("at most", range.max.map(short));
-            add("at most", range.max_per_worker.map(times));
-            add("on average at least", range.mean_min.map(short));
-            add("on average at most", range.mean_max.map(short));
-            parts.join(", ")
-        }
-    }
 }

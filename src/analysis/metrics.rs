@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 pub use super::facts::Facts;
 use super::facts::{ratio, us};
+use super::figures::FIGURES;
 use super::winners;
 use crate::experiment::script::{Step, Wanted};
 
@@ -19,7 +20,8 @@ pub struct Metric {
     pub about: &'static str,
     /// Has a value in every event: an exact expectation holds for each of them.
     pub per_event: bool,
-    compute: fn(&Facts<'_>) -> Option<f64>,
+    /// `None`: a figure of a study, which has it under this name.
+    pub(super) compute: Option<fn(&Facts<'_>) -> Option<f64>>,
 }
 
 /// A metric's value, with its extremes over the rounds where it has them.
@@ -32,10 +34,10 @@ pub struct Value {
 
 macro_rules! metric {
     ($name:literal, $unit:literal, $about:literal, $compute:expr) => {
-        Metric { name: $name, unit: $unit, about: $about, per_event: false, compute: $compute }
+        Metric { name: $name, unit: $unit, about: $about, per_event: false, compute: Some($compute) }
     };
     ($name:literal, $unit:literal, $about:literal, per event, $compute:expr) => {
-        Metric { name: $name, unit: $unit, about: $about, per_event: true, compute: $compute }
+        Metric { name: $name, unit: $unit, about: $about, per_event: true, compute: Some($compute) }
     };
 }
 
@@ -302,20 +304,29 @@ pub fn column(name: &str) -> Option<(&'static str, &'static str)> {
     find(name).map(|metric| (metric.about, metric.unit))
 }
 
+/// All metrics: those of workers and events, then those of studies.
+pub fn all_metrics() -> impl Iterator<Item = &'static Metric> {
+    METRICS.iter().chain(FIGURES)
+}
+
 /// All names.
 pub fn names() -> impl Iterator<Item = &'static str> {
-    METRICS.iter().map(|metric| metric.name)
+    all_metrics().map(|metric| metric.name)
 }
 
 /// The metric of that name.
 pub fn find(name: &str) -> Option<&'static Metric> {
-    METRICS.iter().find(|metric| metric.name == name)
+    all_metrics().find(|metric| metric.name == name)
 }
 
 impl Metric {
-    /// Its value with extremes; without rounds of its own all three are equal.
+    /// Its value with extremes; without rounds or samples of its own all three are equal.
     pub fn value(&self, facts: &Facts<'_>) -> Option<Value> {
-        let mean = (self.compute)(facts)?;
+        let Some(compute) = self.compute else {
+            let figure = facts.seen.figures.get(self.name)?;
+            return Some(Value { mean: figure.median, min: figure.min, max: figure.max });
+        };
+        let mean = compute(facts)?;
         let spread = match self.name {
             "wakeups_per_event" => facts.spread(&facts.seen.wakeups_per_round),
             "returns_per_event" => facts.spread(&facts.seen.returns_per_round),
@@ -326,8 +337,14 @@ impl Metric {
     }
 }
 
-/// All metrics of one cell.
+/// All metrics of one cell. A study has its figures, those it had to leave out as
+/// null, and no events to have others of.
 pub fn all(facts: &Facts<'_>) -> BTreeMap<String, Option<f64>> {
-    let pairs = METRICS.iter().map(|metric| (metric.name.to_owned(), (metric.compute)(facts)));
+    if facts.settings.is_study() {
+        let seen = facts.seen;
+        let omitted = seen.omitted.keys().map(|name| (name.clone(), None));
+        return omitted.chain(seen.figures.iter().map(|(name, f)| (name.clone(), Some(f.median)))).collect();
+    }
+    let pairs = METRICS.iter().map(|metric| (metric.name.to_owned(), metric.value(facts).map(|value| value.mean)));
     pairs.collect()
 }

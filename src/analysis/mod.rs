@@ -4,6 +4,7 @@ pub mod advice;
 pub mod compare;
 pub mod disturbance;
 mod facts;
+pub mod figures;
 mod growth;
 pub mod judge;
 pub mod matrix;
@@ -16,5 +17,6 @@ pub mod relation;
 pub mod sources;
 pub mod steps;
 pub mod winners;
+mod wording;
 
 pub use judge::judge;

@@ -163,6 +163,7 @@ fn asserts(metric: &str, rule: Option<&Rule>) -> String {
     match rule {
         Some(Rule::Times(times)) => format!("{metric}-times-{}", slug(&times.times_of)),
         Some(Rule::Growth(growth)) => format!("{metric}-growth-below-{}", slug(&growth.below)),
+        Some(Rule::More(more)) => format!("{metric}-more-than-{}", slug(&more.more_than)),
         Some(Rule::NeverAbove(_)) => format!("{metric}-never-above"),
         Some(Rule::Share(share)) => format!("{metric}-w{}", share.worker),
         _ => metric.to_owned(),
@@ -200,7 +201,7 @@ fn point(name: String, runs: &[(&CellResult, Judged)], rule: Option<&Rule>) -> P
         tried,
         note: note.filter(|text| !text.is_empty()),
         value: number.zip(metric.map(|m| m.unit)),
-        seconds: if matches!(&*judged.metric, judge::CONSERVATION | judge::SCRIPT) {
+        seconds: if matches!(&*judged.metric, judge::CONSERVATION | judge::SCRIPT | judge::STUDY) {
             elapsed.sum::<f64>() / 1e9
         } else {
             0.0

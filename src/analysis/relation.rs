@@ -9,7 +9,6 @@ use std::collections::HashMap;
 use super::growth;
 use super::judge::{self, short};
 use crate::experiment::Rule;
-use crate::experiment::expectation::Times;
 use crate::results::{CellResult, Judged, Verdict};
 
 /// The reason of a relation that nobody has settled.
@@ -34,10 +33,10 @@ fn settled(cells: &[CellResult]) -> Vec<(usize, usize, Judged)> {
     let mut found = Vec::new();
     for (at, cell) in cells.iter().enumerate() {
         for (index, (rule, judged)) in cell.rules.iter().zip(&cell.expectations).enumerate() {
-            if let (Rule::Times(times), OPEN) = (&rule.rule, judged.reason.as_str())
-                && let Some(other) = others.get(&key(cell, &times.times_of))
+            if let (Some(row), OPEN) = (rule.rule.other(), judged.reason.as_str())
+                && let Some(other) = others.get(&key(cell, row))
             {
-                found.push((at, index, compared(judged, times, cell, other)));
+                found.push((at, index, compared(judged, &rule.rule, cell, other)));
             }
         }
     }
@@ -48,7 +47,7 @@ fn key<'a>(cell: &'a CellResult, row: &'a str) -> Key<'a> {
     (&cell.experiment, row, &cell.axes, cell.repetition)
 }
 
-fn compared(open: &Judged, times: &Times, cell: &CellResult, other: &CellResult) -> Judged {
+fn compared(open: &Judged, rule: &Rule, cell: &CellResult, other: &CellResult) -> Judged {
     let value = |cell: &CellResult| cell.metrics.get(&open.metric).copied().flatten();
     let outcome = |verdict, measured: String, reason: String| Judged { verdict, measured, reason, ..open.clone() };
     let hard = judge::conservation(other);
@@ -56,14 +55,66 @@ fn compared(open: &Judged, times: &Times, cell: &CellResult, other: &CellResult)
         let verdict = if hard.verdict == Verdict::Skip { Verdict::Skip } else { Verdict::Invalid };
         return outcome(verdict, String::new(), format!("{}: {}", other.row, hard.reason));
     }
-    let (Some(this), Some(that)) = (value(cell), value(other)) else {
-        let lacking = if value(cell).is_none() { cell } else { other };
-        return outcome(Verdict::Invalid, String::new(), format!("{} has no {}", lacking.row, open.metric));
-    };
-    // Products, not a ratio: the other one may be 0.
-    let holds =
-        times.min.is_none_or(|min| this >= min * that - 1e-9) && times.max.is_none_or(|max| this <= max * that + 1e-9);
-    let ratio = if that == 0.0 { String::new() } else { format!(", {} times", short(this / that)) };
-    let measured = format!("{} to {}{ratio}", short(this), short(that));
-    outcome(if holds { Verdict::Pass } else { Verdict::Fail }, measured, String::new())
+    for one in [cell, other] {
+        if value(one).is_none() {
+            let omitted = one.observation.as_ref().and_then(|seen| seen.omitted.get(&open.metric));
+            let verdict = if omitted.is_some() { Verdict::Skip } else { Verdict::Invalid };
+            let why = omitted.cloned().unwrap_or_else(|| format!("{} has no {}", one.row, open.metric));
+            return outcome(verdict, String::new(), why);
+        }
+    }
+    match rule {
+        Rule::More(more) => {
+            let (this, that) = (spread(cell, &open.metric), spread(other, &open.metric));
+            let (verdict, reason) = more_than(this, that, more.times.unwrap_or(1.0));
+            outcome(verdict, format!("{} to {}", shown(this), shown(that)), reason)
+        }
+        Rule::Times(times) => {
+            let [this, that] = [cell, other].map(|cell| value(cell).unwrap_or_default());
+            // Products, not a ratio: the other one may be 0.
+            let holds = times.min.is_none_or(|min| this >= min * that - 1e-9)
+                && times.max.is_none_or(|max| this <= max * that + 1e-9);
+            let ratio = if that == 0.0 { String::new() } else { format!(", {} times", short(this / that)) };
+            let measured = format!("{} to {}{ratio}", short(this), short(that));
+            outcome(if holds { Verdict::Pass } else { Verdict::Fail }, measured, String::new())
+        }
+        _ => open.clone(),
+    }
+}
+
+/// Least, median and largest sample; three times the value of a metric without samples.
+fn spread(cell: &CellResult, metric: &str) -> [f64; 3] {
+    let figure = cell.observation.as_ref().and_then(|seen| seen.figures.get(metric));
+    let value = cell.metrics.get(metric).copied().flatten().unwrap_or_default();
+    figure.map_or([value; 3], |figure| [figure.min, figure.median, figure.max])
+}
+
+fn shown([min, median, max]: [f64; 3]) -> String {
+    if min == max { short(median) } else { format!("{} ({} to {})", short(median), short(min), short(max)) }
+}
+
+/// Decided only where no two samples contradict each other.
+fn more_than(this: [f64; 3], that: [f64; 3], times: f64) -> (Verdict, String) {
+    if this[0] > times * that[2] {
+        (Verdict::Pass, String::new())
+    } else if this[2] < times * that[0] {
+        (Verdict::Fail, String::new())
+    } else {
+        (Verdict::Skip, "undecided: the samples overlap; a busy machine does that (more samples, or --repeat)".into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_that_overlap_decide_nothing() {
+        let verdict = |this, that, times| more_than(this, that, times).0;
+        assert_eq!(verdict([10.0, 11.0, 12.0], [1.0, 2.0, 9.0], 1.0), Verdict::Pass);
+        assert_eq!(verdict([10.0, 11.0, 12.0], [1.0, 2.0, 10.0], 1.0), Verdict::Skip);
+        assert_eq!(verdict([10.0, 11.0, 12.0], [1.0, 2.0, 4.0], 3.0), Verdict::Skip);
+        assert_eq!(verdict([10.0, 11.0, 12.0], [13.0, 14.0, 15.0], 1.0), Verdict::Fail);
+        assert_eq!(verdict([10.0, 11.0, 12.0], [9.0, 9.0, 40.0], 1.0), Verdict::Skip, "one outlier takes no side");
+    }
 }

@@ -85,6 +85,7 @@ fn unfinished(end: &End) -> Option<String> {
         End::Lost { event, .. } => Some(format!("event {event} was lost")),
         End::Invalid { reason, .. } => Some(reason.clone()),
         End::Interrupted => Some("interrupted".into()),
+        End::Unable { reason } => Some(reason.clone()),
     }
 }
 

@@ -22,6 +22,7 @@ use super::rounds::Stage;
 use super::script::{self, network};
 use super::scripted;
 use super::spectator;
+use super::study;
 use super::worker;
 use crate::experiment::Settings;
 use crate::experiment::settings::WorkerSettings;
@@ -62,6 +63,7 @@ pub fn live(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
     let found = match plan.settings.worker.wait.as_str() {
         "null" => scripted::observe(&plan.settings, plan.repetition),
         _ if !plan.settings.script.is_empty() => script::observe(plan, &mut counter).unwrap_or_else(Observation::empty),
+        _ if plan.settings.is_study() => study::observe(plan),
         _ => attempt(plan, &mut counter).unwrap_or_else(Observation::empty),
     };
     if plan.step {

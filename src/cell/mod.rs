@@ -26,6 +26,7 @@ pub mod script;
 pub mod scripted;
 pub mod softirq;
 mod spectator;
+mod study;
 mod tally;
 pub mod task;
 mod traffic;

@@ -28,6 +28,9 @@ pub struct ListArgs {
     /// What this kernel can do.
     #[arg(long)]
     pub probes: bool,
+    /// Small measuring programs, with their modes.
+    #[arg(long)]
+    pub studies: bool,
     /// What a script can say.
     #[arg(long)]
     pub statements: bool,

@@ -1,16 +1,16 @@
 //! `herd list`: what there is.
 
 use super::{Failure, print};
-use crate::analysis::metrics::METRICS;
+use crate::analysis::metrics;
 use crate::cli::ListArgs;
 use crate::exit::Exit;
 use crate::experiment::{embedded, keys::KEYS, script::STATEMENTS};
-use crate::{load, object, probe, wait};
+use crate::{load, object, probe, study, wait};
 
-/// The object, and below it its modes.
-fn object_lines(object: &dyn object::Object) -> Vec<(String, String)> {
-    let modes = object.modes().iter().map(|(name, about)| (format!("  mode {name}"), (*about).to_owned()));
-    std::iter::once((object.name().to_owned(), object.about().to_owned())).chain(modes).collect()
+/// An object or a study, and below it its modes.
+fn with_modes(name: &str, about: &str, modes: &[(&str, &str)]) -> Vec<(String, String)> {
+    let modes = modes.iter().map(|(name, about)| (format!("  mode {name}"), (*about).to_owned()));
+    std::iter::once((name.to_owned(), about.to_owned())).chain(modes).collect()
 }
 
 pub fn run(args: &ListArgs) -> Result<Exit, Failure> {
@@ -27,7 +27,9 @@ pub fn run(args: &ListArgs) -> Result<Exit, Failure> {
         return Ok(Exit::Pass);
     }
     let lines: Vec<(String, String)> = if args.objects {
-        object::LIST.iter().flat_map(|o| object_lines(*o)).collect()
+        object::LIST.iter().flat_map(|o| with_modes(o.name(), o.about(), o.modes())).collect()
+    } else if args.studies {
+        study::LIST.iter().flat_map(|s| with_modes(s.name(), s.about(), s.modes())).collect()
     } else if args.waits {
         wait::LIST.iter().map(|w| (w.name().into(), w.about().into())).collect()
     } else if args.loads {
@@ -35,7 +37,7 @@ pub fn run(args: &ListArgs) -> Result<Exit, Failure> {
     } else if args.settings {
         KEYS.iter().map(|k| (k.name.into(), format!("{} [{}]", k.about, k.values))).collect()
     } else if args.metrics {
-        METRICS.iter().map(|m| (m.name.into(), format!("{} [{}]", m.about, m.unit))).collect()
+        metrics::all_metrics().map(|m| (m.name.into(), format!("{} [{}]", m.about, m.unit))).collect()
     } else if args.statements {
         STATEMENTS.iter().map(|(form, about)| ((*form).into(), (*about).into())).collect()
     } else if args.probes {

@@ -220,8 +220,9 @@ impl Runs<'_> {
 
     /// Runs the cell with the other sources as well, and adds whether they agree.
     fn cross_check(&mut self, cell: &Cell, result: &mut CellResult, wish: &Wish) {
-        // A script may come out in several right ways, each with counts of its own.
-        if !cell.settings.script.is_empty() {
+        // A script may come out in several right ways, each with counts of its own, and
+        // a study has figures of its own.
+        if !cell.settings.has_events() {
             return;
         }
         let mut seen: Vec<(&str, Observation)> = Vec::new();

@@ -28,9 +28,12 @@ fn chosen(experiment: &Experiment, args: &TimelineArgs) -> Result<Vec<Planned>, 
         let rows: Vec<&str> = experiment.rows.iter().map(|row| row.name.as_str()).collect();
         return Err(Failure::usage(format!("{} has no such wait; it has: {}", experiment.name, rows.join(", "))));
     }
-    cells.retain(|cell| cell.settings.script.is_empty());
+    cells.retain(|cell| cell.settings.has_events());
     if cells.is_empty() {
-        let message = format!("{} is made of scripts; a timeline draws one event of a row of workers", experiment.name);
+        let message = format!(
+            "{} is made of scripts or studies; a timeline draws one event of a row of workers",
+            experiment.name
+        );
         return Err(Failure::usage(message));
     }
     for cell in &mut cells {

@@ -171,6 +171,9 @@ fn needs<'a>(named: impl Iterator<Item = &'a String>, settings: &Settings) -> Ve
         needs.extend(more.collect::<Vec<_>>());
         return needs;
     }
+    if settings.is_study() {
+        return needs;
+    }
     let workers = distinct_workers(settings).map(|index| settings.for_worker(index));
     let of_waits = workers.filter_map(|worker| crate::wait::find(&worker.wait)?.needs(&worker));
     let of_pressure = super::pressure::needs(settings);

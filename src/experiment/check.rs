@@ -3,8 +3,9 @@
 use super::Settings;
 use super::cells::distinct_workers;
 use super::script::Script;
-use super::settings::{Instance, PlacementKind, Protocol, Sharing, Steering};
+use super::settings::{Instance, PlacementKind, Protocol, Sharing, Steering, StudySettings};
 use crate::object::Object;
+use crate::study::Takes;
 use crate::wait::{Demand, Wait};
 
 /// Programs choose among the sockets of a group, so there must be one.
@@ -56,6 +57,43 @@ fn check_script(settings: &Settings, script: &Script) -> Result<(), String> {
                       limit_ms go with it"
             .into()),
     }
+}
+
+/// A study takes what it says it takes, and nothing of what cells with events have.
+fn check_study(settings: &Settings) -> Result<(), String> {
+    let study = crate::study::find(&settings.study.name).expect("the key table knows only listed studies");
+    let (name, plain) = (study.name(), Settings::default());
+    let known = || study.modes().iter().map(|(mode, _)| *mode);
+    if !settings.mode.is_empty() && !known().any(|mode| mode == settings.mode) {
+        let near = super::keys::did_you_mean(&settings.mode, known());
+        let listed = known().collect::<Vec<_>>().join(", ");
+        return Err(match listed.is_empty() {
+            true => format!("{name} has no modes; leave out mode"),
+            false => format!("unknown mode {:?} of {name}{near}; it has {listed}", settings.mode),
+        });
+    }
+    if let Some(tasks) = study.tasks()
+        && settings.workers != tasks
+    {
+        return Err(format!("{name} has {tasks} tasks of its own; leave out workers"));
+    }
+    let mut rest =
+        Settings { mode: String::new(), limit_ms: plain.limit_ms, workers: plain.workers, ..settings.clone() };
+    (rest.study.name, rest.study.samples) = (String::new(), 0);
+    for takes in study.takes() {
+        match takes {
+            Takes::Placement => rest.placement = plain.placement,
+            Takes::Affinity => rest.affinity = plain.affinity,
+            Takes::Touched => rest.study.touched_kib = 0,
+        }
+    }
+    if rest == plain {
+        return study.refuse(settings).map_or(Ok(()), Err);
+    }
+    let takes: Vec<&str> = study.takes().iter().map(|takes| takes.key()).collect();
+    let workers = if study.tasks().is_none() { ", workers" } else { "" };
+    let more = takes.iter().map(|key| format!(", {key}")).collect::<String>();
+    Err(format!("the study {name} takes mode, samples, limit_ms{workers}{more} and nothing else; leave out the rest"))
 }
 
 /// Whether the load goes by the clock or by clients instead of by barriers.
@@ -223,6 +261,12 @@ pub fn check(settings: &Settings) -> Result<(), String> {
     }
     if let Some(script) = settings.script() {
         return check_script(settings, &script);
+    }
+    if settings.is_study() {
+        return check_study(settings);
+    }
+    if settings.study != StudySettings::default() {
+        return Err("touched and samples are settings of a study; add study = \"..\", or leave them out".into());
     }
     check_traffic(settings)?;
     super::pressure::refuse(settings)?;

@@ -106,6 +106,8 @@ embed![
     "97-keep-alive.toml",
     "98-server-models-wide.toml",
     "99-server-models-paced.toml",
+    "a0-states.toml",
+    "a1-entry-cost.toml",
 ];
 
 /// Parses the embedded experiment of that name.

@@ -48,6 +48,8 @@ pub enum Rule {
     Times(Times),
     /// It grows less from one row to another than between two others; see [`Growth`].
     Growth(Growth),
+    /// For times that a study measured: see [`More`].
+    More(More),
     /// Never above this in any event: a race. That it was not seen does not say
     /// that it cannot happen, so the verdict is "not seen in n rounds".
     NeverAbove(f64),
@@ -101,10 +103,22 @@ impl Rule {
     pub fn other_rows(&self) -> Vec<&String> {
         match self {
             Rule::Times(times) => vec![&times.times_of],
+            Rule::More(more) => vec![&more.more_than],
             Rule::Growth(growth) => growth.others().into(),
             _ => Vec::new(),
         }
     }
+}
+
+/// Every sample is above `times` (1 when absent) times every sample of another row.
+/// Overlapping samples decide nothing: the rule is skipped then, and never fails by noise.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct More {
+    /// Name of that row.
+    pub more_than: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub times: Option<f64>,
 }
 
 /// One worker's part of the claims.
@@ -155,6 +169,15 @@ impl Rule {
         matches!(self, Rule::Winners(Winners::Uniform) | Rule::Share(_))
     }
 
+    /// The row whose cell with the same axes decides it.
+    pub fn other(&self) -> Option<&str> {
+        match self {
+            Rule::Times(times) => Some(&times.times_of),
+            Rule::More(more) => Some(&more.more_than),
+            _ => None,
+        }
+    }
+
     /// Reads a rule as an experiment file spells it.
     pub fn parse(metric: &str, value: &Value) -> Result<Rule, String> {
         match metric {
@@ -174,7 +197,8 @@ impl Rule {
 
     fn parse_number(value: &Value) -> Result<Rule, String> {
         let wanted = "a number, { per_worker, slack }, { never_above }, { times_of, min, max }, \
-                      { growth_from, below, below_from }, or bounds out of min, max, min_per_worker, max_per_worker, mean_min, mean_max";
+                      { growth_from, below, below_from }, { more_than, times }, or bounds out of min, max, \
+                      min_per_worker, max_per_worker, mean_min, mean_max";
         // JSON has no nan and no inf: a stored result could not be read back.
         let as_number = |v: &Value| v.as_float().or(v.as_integer().map(|n| n as f64)).filter(|x| x.is_finite());
         if let Some(number) = as_number(value) {
@@ -200,6 +224,12 @@ impl Rule {
         if table.contains_key("growth_from") {
             let wanted = "{ growth_from = \"a row\", below = \"a row\", below_from = \"a row\" }";
             return Value::Table(table.clone()).try_into().map(Rule::Growth).map_err(|_| wanted.into());
+        }
+        if table.contains_key("more_than") {
+            let wanted = "{ more_than = \"a row\" }, with times = a factor above 0 or without";
+            let more: More = Value::Table(table.clone()).try_into().map_err(|_| wanted)?;
+            let possible = more.times.is_none_or(|times| times.is_finite() && times > 0.0);
+            return if possible { Ok(Rule::More(more)) } else { Err(wanted.into()) };
         }
         let as_floats = table
             .iter()

@@ -96,12 +96,13 @@ pub struct Experiment {
 const TOP: &[&str] =
     &["title", "question", "why", "look", "moral", "long", "needs", "table", "defaults", "wait", "matrix", "expect"];
 
-/// The name in `experiments/NN-name.toml`.
+/// The name in `experiments/NN-name.toml`. After 99 comes a0.
 pub fn name_of(path: &str) -> String {
     let stem = path.rsplit('/').next().unwrap_or(path);
     let stem = stem.strip_suffix(".toml").unwrap_or(stem);
+    let is_place = |text: &str| text.strip_prefix('a').unwrap_or(text).bytes().all(|b| b.is_ascii_digit());
     match stem.split_once('-') {
-        Some((digits, rest)) if digits.bytes().all(|b| b.is_ascii_digit()) => rest.into(),
+        Some((place, rest)) if is_place(place) && place != "a" => rest.into(),
         _ => stem.into(),
     }
 }
@@ -240,17 +241,20 @@ impl Experiment {
         for expect in &self.expects {
             let err = |message| Err(ExperimentError::new(&self.path, expect.line, message));
             for rule in &expect.rules {
-                let key = if matches!(rule.rule, Rule::Growth(_)) { "growth_from" } else { "times_of" };
+                let key = match rule.rule {
+                    Rule::Growth(_) => "growth_from",
+                    Rule::More(_) => "more_than",
+                    _ => "times_of",
+                };
                 for other in rule.rule.other_rows() {
                     if !self.rows.iter().any(|row| row.name == *other) {
                         let near = keys::did_you_mean(other, self.rows.iter().map(|r| r.name.as_str()));
                         return err(format!("unknown wait {other:?} in {key}{near}"));
                     }
                 }
-                let Rule::Times(times) = &rule.rule else { continue };
-                let other = &times.times_of;
-                if expect.rows.is_empty() || expect.rows.contains(other) {
-                    return err(format!("times_of = {other:?} compares that row with itself; name the others in wait"));
+                let Some(other) = rule.rule.other() else { continue };
+                if expect.rows.is_empty() || expect.rows.iter().any(|row| row == other) {
+                    return err(format!("{key} = {other:?} compares that row with itself; name the others in wait"));
                 }
             }
         }

@@ -19,6 +19,7 @@ pub mod script;
 pub mod settings;
 pub mod shard;
 mod special;
+pub mod study;
 mod traffic;
 
 pub use cells::Cell;

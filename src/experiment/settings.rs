@@ -12,6 +12,7 @@ pub use super::pressure::{Affinity, Cpu, Policy, Pressure, Quota, Scheduling};
 use super::script::Script;
 use super::special::is_default;
 pub use super::special::{RingOwner, RingSetup, SignalOwner, WaitCall};
+pub use super::study::StudySettings;
 pub use super::traffic::{Arrivals, Protocol, Traffic};
 
 /// How workers get at the object.
@@ -298,6 +299,8 @@ pub struct Settings {
     /// Statements that are the whole cell; see `script`. Empty for rows of workers.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub script: Vec<String>,
+    #[serde(flatten)]
+    pub study: StudySettings,
     /// Loads that go by the clock or by clients.
     #[serde(flatten)]
     pub traffic: Traffic,
@@ -334,6 +337,7 @@ impl Default for Settings {
             trial: 0,
             null: NullScript::default(),
             script: Vec::new(),
+            study: StudySettings::default(),
             traffic: Traffic::default(),
             pressure: Pressure::default(),
             worker: WorkerSettings::default(),

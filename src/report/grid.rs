@@ -61,7 +61,8 @@ pub fn value(cell: &CellResult, metric: &str) -> String {
     if let ("steps_held", Some(steps)) = (metric, get("steps")) {
         return format!("{} of {}", rounded(mean), rounded(steps));
     }
-    let extremes = get(&format!("{metric}_min")).zip(get(&format!("{metric}_max")));
+    let figure = seen.and_then(|seen| seen.figures.get(metric)).map(|figure| (figure.min, figure.max));
+    let extremes = figure.or(get(&format!("{metric}_min")).zip(get(&format!("{metric}_max"))));
     match extremes {
         Some((min, max)) if min != max => format!("{} ({}-{})", rounded(mean), rounded(min), rounded(max)),
         _ => rounded(mean),
@@ -114,13 +115,17 @@ fn plain(cells: &[&CellResult], experiment: &ExperimentFacts) -> Vec<Grid> {
     } else {
         experiment.layout.show.iter().map(|metric| (metric.clone(), title(metric))).collect()
     };
-    let mut header = vec!["wait".to_owned()];
+    let studies = cells.iter().all(|cell| cell.settings.is_study());
+    let mut header = vec![if studies { "case" } else { "wait" }.to_owned()];
     header.extend(chosen.iter().map(|(_, title)| title.clone()));
-    header.extend(["work to".into(), "check".into()]);
+    let words = !studies || cells.iter().any(|cell| !cell.winners.is_empty());
+    header.extend(words.then(|| if studies { "seen" } else { "work to" }.to_owned()));
+    header.push("check".into());
     let row = |cell: &CellResult| {
         let mut row = vec![name(cell)];
         row.extend(chosen.iter().map(|(metric, _)| value(cell, metric)));
-        row.extend([cell.winners.clone(), cell.verdict.to_string()]);
+        row.extend(words.then(|| cell.winners.clone()));
+        row.push(cell.verdict.to_string());
         row
     };
     groups(cells, |cell| heading(&cell.axes))
@@ -135,6 +140,10 @@ fn plain(cells: &[&CellResult], experiment: &ExperimentFacts) -> Vec<Grid> {
 
 /// A metric's name as a column heading: `_per_event` is said above the table.
 fn title(metric: &str) -> String {
+    // The states of tasks are letters.
+    if let Some(state) = metric.strip_prefix("state_") {
+        return state.to_uppercase();
+    }
     let base = metric.strip_suffix("_per_event").unwrap_or(metric);
     let base = base.strip_prefix("spurious_").unwrap_or(base);
     base.replace('_', " ")

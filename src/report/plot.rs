@@ -83,7 +83,7 @@ pub fn write(results: &Results, utf8: bool, width: usize, out: &mut dyn Write) -
 /// Rows, apart by their axes but for the one of the picture.
 fn series(cells: &[&CellResult], point: impl Fn(&CellResult) -> Option<(f64, f64)>, axis: &str) -> Vec<Series> {
     let mut found: Vec<Series> = Vec::new();
-    for cell in cells.iter().filter(|cell| cell.settings.script.is_empty()) {
+    for cell in cells.iter().filter(|cell| cell.settings.has_events()) {
         let Some(at) = point(cell) else { continue };
         let others = cell.axes.iter().filter(|(key, _)| key != axis).map(|(_, value)| value.as_str());
         let name = std::iter::once(cell.row.as_str()).chain(others).collect::<Vec<_>>().join(", ");

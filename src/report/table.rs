@@ -140,14 +140,16 @@ pub(super) fn subject(results: &Results, experiment: &ExperimentFacts) -> String
     let environment = &results.environment;
     let cells: Vec<&CellResult> = results.cells.iter().filter(|c| c.experiment == experiment.name).collect();
     let (scripts, cells): (Vec<_>, Vec<_>) = cells.into_iter().partition(|c| !c.settings.script.is_empty());
+    let (studies, cells): (Vec<_>, Vec<_>) = cells.into_iter().partition(|c| c.settings.is_study());
     let events: Vec<u64> = cells.iter().map(|c| c.settings.events).collect();
     let events = match (events.iter().min(), events.iter().max()) {
         (Some(min), Some(max)) if min == max => format!("{min} events a cell"),
         (Some(min), Some(max)) => format!("{min} to {max} events a cell"),
-        _ if !scripts.is_empty() => String::new(),
+        _ if !scripts.is_empty() || !studies.is_empty() => String::new(),
         _ => "no cell".into(),
     };
     let what = match (scripts.len(), events.as_str()) {
+        (0, "") => "Median (and least to largest) of each figure's samples".into(),
         (0, events) => format!("Per event, {events}"),
         (count, "") => format!("{count} scripts, figures in all"),
         (count, events) => format!("Per event, {events}; {count} scripts"),

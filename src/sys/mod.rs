@@ -38,3 +38,5 @@ pub mod spin;
 pub mod steering;
 pub mod sysv;
 mod tracepoint;
+pub mod tsc;
+pub mod vfork;

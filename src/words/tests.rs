@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::analysis::metrics::{CLAIMS_BY_WORKER, METRICS};
+use crate::analysis::metrics::{CLAIMS_BY_WORKER, all_metrics};
 use crate::results::Verdict;
 
 const BOTH: [Language; 2] = [Language::English, Language::Chinese];
@@ -70,14 +70,14 @@ fn what_is_of_the_kernel_has_a_source() {
 
 #[test]
 fn every_metric_is_explained() {
-    for name in METRICS.iter().map(|metric| metric.name).chain([CLAIMS_BY_WORKER]) {
+    for name in all_metrics().map(|metric| metric.name).chain([CLAIMS_BY_WORKER]) {
         let term = find(name).unwrap_or_else(|| panic!("no word for the metric {name}"));
         assert_eq!(term.group, "metric", "{name} is found as {}", term.name);
         for text in BOTH.map(|language| &catalogue(language).terms[&term.name]) {
             assert!(!text.good.is_empty() && !text.bad.is_empty(), "{name}: what is good, and what if not?");
         }
     }
-    for unit in METRICS.iter().map(|metric| metric.unit) {
+    for unit in all_metrics().map(|metric| metric.unit) {
         assert!(catalogue(Language::Chinese).units.contains_key(unit), "no unit {unit}");
     }
 }
@@ -91,7 +91,9 @@ fn every_verdict_source_and_group_of_checks_is_explained() {
     for source in crate::cell::count::NAMES {
         assert_eq!(find(source).map(|term| term.group.as_str()), Some("source"), "{source}");
     }
-    for check in [crate::analysis::judge::CONSERVATION, crate::analysis::judge::SCRIPT, "winners"] {
+    for check in
+        [crate::analysis::judge::CONSERVATION, crate::analysis::judge::SCRIPT, crate::analysis::judge::STUDY, "winners"]
+    {
         assert!(find(check).is_some(), "{check}");
     }
 }

@@ -75,7 +75,8 @@ pub fn compare(old: &Group<'_>, new: &Group<'_>) -> Found {
         found.changes.extend(steps::changes(old, new));
     }
     // What a script may come to differs from run to run; its steps say what is right.
-    if let ([Some(was), Some(is)], false) = (&wakeups, known || script)
+    let events = new.first().settings.has_events();
+    if let ([Some(was), Some(is)], false) = (&wakeups, known || !events)
         && comparable
         && !(asked_alike && may_race(&rules))
         && was.differ(is)
@@ -103,7 +104,8 @@ pub fn compare(old: &Group<'_>, new: &Group<'_>) -> Found {
             names[0], names[1]
         ));
     }
-    if !script {
+    // What a study says in words is shown, not judged.
+    if events {
         order(old, new, &mut found);
     }
     refusal(old, new, &mut found);

@@ -101,6 +101,10 @@ impl Value {
             let steps = group.measured().filter_map(steps).min();
             return steps.map_or(Value::Word(verdict.to_string()), |(held, of)| Value::Steps { held, of });
         }
+        // Its figures are many and mostly times; the verdict is what kernels have in common.
+        if group.first().settings.is_study() {
+            return Value::Word(verdict.to_string());
+        }
         if let Some(figures) = Figures::of(group) {
             return Value::Count { median: figures.median(), min: figures.min, max: figures.max };
         }

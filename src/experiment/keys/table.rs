@@ -1,6 +1,7 @@
 //! Every setting: its name, its values, what it means, how it is set.
 
 use super::super::settings::{Cpu, PlacementKind, Quota};
+use super::super::study::{SIZE, size};
 use super::{Key, flag, interest, named, number, one_of, overrides, placement, real, script, sysctls, text};
 
 macro_rules! key {
@@ -17,9 +18,12 @@ pub const KEYS: &[Key] = &[
     key!("object", "a name from `herd list --objects`", "what is waited on", |s, v| {
         named(v, "object", &crate::object::names()).map(|x| s.object = x)
     }),
-    key!("mode", "a mode of the object, from `herd list --objects`", "which variant of the object", |s, v| {
-        text(v).map(|x| s.mode = x)
-    }),
+    key!(
+        "mode",
+        "a mode, from `herd list --objects` or `--studies`",
+        "which variant of the object or the study",
+        |s, v| { text(v).map(|x| s.mode = x) }
+    ),
     key!("objects", "1..1100", "how many objects every worker watches, with sharing = shared", |s, v| {
         number(v, 1, 1100).map(|x| s.objects = x as u32)
     }),
@@ -156,6 +160,26 @@ pub const KEYS: &[Key] = &[
     }),
     key!("script", "list of statements", "descriptors, waiters and steps instead of a row of workers", |s, v| {
         script(s, v)
+    }),
+    key!(
+        "study",
+        "a name from `herd list --studies`",
+        "a small measuring program instead of a row of workers",
+        |s, v| {
+            s.study.name = named(v, "study", &crate::study::names())?;
+            if let Some(tasks) = crate::study::find(&s.study.name).and_then(|study| study.tasks()) {
+                s.workers = tasks;
+            }
+            Ok(())
+        }
+    ),
+    key!("touched", "a size such as 64KiB or 16MiB", "memory that a study writes to before it measures", |s, v| {
+        let text = v.as_integer().map(|n| n.to_string()).or(v.as_str().map(String::from));
+        s.study.touched_kib = text.and_then(|text| size(&text)).ok_or(SIZE)?;
+        Ok(())
+    }),
+    key!("samples", "0..1000", "how often a study measures; 0 is as often as it likes", |s, v| {
+        number(v, 0, 1000).map(|x| s.study.samples = x as u32)
     }),
     key!("null_wakeups", "0..100000", "wakeups per event that the null wait pretends", |s, v| {
         number(v, 0, 100_000).map(|x| s.null.wakeups = x)

@@ -19,12 +19,12 @@ pub struct Chosen<'a> {
     pub others: bool,
 }
 
-/// Cells of an experiment that ran to their end and are no scripts; of repetitions
+/// Cells of an experiment that ran to their end and have events; of repetitions
 /// the first.
 pub fn drawable<'a>(results: &'a Results, experiment: &str) -> Vec<&'a CellResult> {
     let whole = |cell: &&CellResult| {
         let complete = cell.observation.as_ref().is_some_and(|seen| seen.end == End::Complete);
-        cell.experiment == experiment && cell.repetition <= 1 && cell.settings.script.is_empty() && complete
+        cell.experiment == experiment && cell.repetition <= 1 && cell.settings.has_events() && complete
     };
     results.cells.iter().filter(whole).collect()
 }

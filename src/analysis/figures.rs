@@ -1,0 +1,25 @@
+//! The metrics of studies: what each is called, its unit, what it means. A study measures
+//! them itself and says them by name; a test holds the two against each other.
+//!
+//! The value is the median of the samples; rules with `min` and `max` hold for all of them.
+
+use super::metrics::Metric;
+
+macro_rules! figure {
+    ($name:literal, $unit:literal, $about:literal) => {
+        Metric { name: $name, unit: $unit, about: $about, per_event: false, compute: None }
+    };
+}
+
+/// Every figure, in the order of `herd list --metrics`.
+pub const FIGURES: &[Metric] = &[
+    figure!("tasks_made", "tasks", "threads and processes that a study made"),
+    figure!("tasks_reaped", "tasks", "of these, those it saw end: joined or waited for"),
+    figure!("state_r", "tasks", "in state R: on a CPU, or ready for one"),
+    figure!("state_s", "tasks", "in state S: asleep, and a signal wakes it"),
+    figure!("state_d", "tasks", "in state D: asleep, and only what it waits for wakes it"),
+    figure!("state_t", "tasks", "in state T: stopped by a signal"),
+    figure!("state_z", "tasks", "in state Z: ended, and not waited for yet"),
+    figure!("call_ns", "ns", "CPU time of one call, with the loop around it"),
+    figure!("call_cycles", "cycles", "the same in ticks of the time stamp counter (x86)"),
+];

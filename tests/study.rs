@@ -1,0 +1,130 @@
+//! Studies: each runs here once, and its counts are exact; times are only held against
+//! each other by the experiments themselves.
+
+use std::collections::BTreeSet;
+
+use herd::analysis::figures::FIGURES;
+use herd::experiment::{Cell, Experiment, embedded};
+use herd::observation::End;
+use herd::results::{CellResult, Results, Verdict};
+use herd::study::LIST;
+
+mod lab;
+
+/// Runs an experiment as a user does, with few samples.
+fn run(name: &str, sets: &[&str]) -> Results {
+    let mut args = vec!["run", name, "--format", "json", "--set", "samples=3"];
+    sets.iter().for_each(|set| args.extend(["--set", set]));
+    let said = lab::run(&args);
+    Results::parse("stdout", &said.out).unwrap_or_else(|e| panic!("{name}: {e}; {said:#?}"))
+}
+
+/// The cells of an experiment that could be had here; each was measured to its end and
+/// has left nobody, whatever times were.
+#[track_caller]
+fn measured(name: &str, sets: &[&str]) -> Vec<CellResult> {
+    let cells = run(name, sets).cells;
+    assert!(!cells.is_empty(), "{name} has no cell");
+    let able = |cell: &CellResult| !matches!(&cell.observation, Some(seen) if matches!(seen.end, End::Unable { .. }));
+    let cells: Vec<CellResult> = cells.into_iter().filter(able).collect();
+    for cell in &cells {
+        let seen = cell.observation.as_ref().unwrap_or_else(|| panic!("{}: {}", cell.id, cell.reason));
+        assert_eq!(seen.end, End::Complete, "{}: {}", cell.id, cell.reason);
+        assert_eq!(value(cell, "tasks_made"), value(cell, "tasks_reaped"), "{}", cell.id);
+        let bad = cell.expectations.iter().find(|e| matches!(e.verdict, Verdict::Fail | Verdict::Invalid));
+        assert!(bad.is_none(), "{}: {bad:?}", cell.id);
+        let study = herd::study::find(&cell.settings.study.name).unwrap();
+        let said: BTreeSet<&str> = seen.figures.keys().chain(seen.omitted.keys()).map(String::as_str).collect();
+        let listed: BTreeSet<&str> = study.figures().iter().copied().chain(["tasks_made", "tasks_reaped"]).collect();
+        assert_eq!(said, listed, "{} says other figures than it lists", cell.id);
+    }
+    cells
+}
+
+#[track_caller]
+fn value(cell: &CellResult, figure: &str) -> f64 {
+    let seen = cell.observation.as_ref().unwrap();
+    seen.figures.get(figure).unwrap_or_else(|| panic!("{} has no {figure}: {:?}", cell.id, seen.omitted)).median
+}
+
+#[track_caller]
+fn check(cells: &[CellResult], row: &str, figure: &str, want: f64) {
+    let cell = cells.iter().find(|cell| cell.row == row).unwrap_or_else(|| panic!("no row {row}"));
+    assert_eq!(value(cell, figure), want, "{}: {figure}", cell.id);
+}
+
+fn embedded_cells() -> Vec<Cell> {
+    let all = embedded::FILES.iter().map(|(path, text)| Experiment::parse(path, text).unwrap());
+    all.flat_map(|experiment| experiment.cells(&[]).unwrap()).collect()
+}
+
+#[test]
+fn every_study_and_mode_has_an_experiment_and_every_figure_a_study() {
+    let cells = embedded_cells();
+    for study in LIST {
+        let rows = || cells.iter().filter(|cell| cell.settings.study.name == study.name());
+        assert!(rows().count() > 0, "{} is in no experiment", study.name());
+        for (mode, _) in study.modes() {
+            assert!(
+                rows().any(|cell| cell.settings.mode == *mode),
+                "{}: mode {mode} is in no experiment",
+                study.name()
+            );
+        }
+        for figure in study.figures() {
+            assert!(FIGURES.iter().any(|known| known.name == *figure), "{figure} is not declared");
+        }
+    }
+    for figure in FIGURES.iter().map(|figure| figure.name).filter(|name| !name.starts_with("tasks_")) {
+        assert!(LIST.iter().any(|study| study.figures().contains(&figure)), "no study says {figure}");
+    }
+}
+
+#[test]
+fn a_task_is_in_each_state_once() {
+    let cells = measured("states", &[]);
+    for (row, state) in [("running", "r"), ("asleep in read", "s"), ("asleep in vfork", "d"), ("stopped", "t")] {
+        for other in ["r", "s", "d", "t", "z"] {
+            check(&cells, row, &format!("state_{other}"), f64::from(u8::from(other == state)));
+        }
+    }
+    check(&cells, "ended", "state_z", 1.0);
+    check(&cells, "ready", "state_r", 2.0);
+}
+
+#[test]
+fn a_system_call_is_measured_beside_a_function() {
+    for cell in measured("entry-cost", &[]) {
+        assert_eq!(cell.observation.as_ref().unwrap().figures["call_ns"].samples, 3, "{}", cell.id);
+        assert!(value(&cell, "call_ns") > 0.0, "{}", cell.id);
+    }
+}
+
+#[test]
+fn what_a_study_does_not_take_is_refused() {
+    let check = |lines: &str, want: &str| {
+        let text = format!("title = \"t\"\n[[wait]]\nname = \"row\"\n{lines}\n");
+        let found = Experiment::parse("x.toml", &text).and_then(|found| found.cells(&[]));
+        let message = found.expect_err(lines).to_string();
+        assert!(message.contains(want) && message.contains("x.toml:"), "{lines}: {message}");
+    };
+    check("study = \"entry-cots\"", "unknown study \"entry-cots\"; did you mean \"entry-cost\"?");
+    check(
+        "study = \"entry-cost\"\nmode = \"getpid\"",
+        "unknown mode \"getpid\" of entry-cost; did you mean \"getppid\"?",
+    );
+    check(
+        "study = \"entry-cost\"\nkind = \"epoll\"",
+        "the study entry-cost takes mode, samples, limit_ms and nothing else",
+    );
+    check("study = \"entry-cost\"\nworkers = 2", "entry-cost has 1 tasks of its own; leave out workers");
+    check("study = \"entry-cost\"\ntouched = \"1MiB\"", "and nothing else; leave out the rest");
+    check("touched = \"1MiB\"", "touched and samples are settings of a study");
+    check("touched = \"1GB\"", "touched must be a size such as");
+    check("samples = 1001", "samples must be a whole number from 0 to 1000");
+    check("study = \"states\"\n[[expect]]\ncall_ns = { more_than = \"row\" }\nsource = \"s\"", "with itself");
+    check(
+        "study = \"states\"\n[[expect]]\nwait = \"row\"\ncall_ns = { more_than = \"now\" }\nsource = \"s\"",
+        "unknown wait",
+    );
+}
