@@ -101,6 +101,46 @@ fn a_system_call_is_measured_beside_a_function() {
 }
 
 #[test]
+fn making_a_task_is_timed_and_nobody_is_left() {
+    let cells = measured("spawn-cost", &[]);
+    assert!(cells.iter().all(|cell| value(cell, "tasks_made") >= 4.0), "one for each sample, and one before");
+    assert!(cells.iter().all(|cell| value(cell, "spawn_us") > 0.0));
+}
+
+#[test]
+fn the_first_writer_of_each_page_faults_once() {
+    let cells = measured("fork-cow", &[]);
+    let page = f64::from(16 << 20) / herd::sys::region::page_size() as f64;
+    for row in ["untouched", "parent", "child", "child gone"] {
+        check(&cells, row, "faults", page);
+    }
+    for row in ["no child", "shared"] {
+        check(&cells, row, "faults", 0.0);
+    }
+    check(&cells, "one CPU", "tasks_made", 3.0);
+}
+
+#[test]
+fn who_blocks_gives_the_cpu_up_and_who_computes_loses_it() {
+    for cell in measured("slice", &[]) {
+        assert_eq!(value(&cell, "tasks_made"), 3.0, "{}", cell.id);
+        assert!(value(&cell, "voluntary") + value(&cell, "involuntary") > 0.0, "{}", cell.id);
+    }
+}
+
+#[test]
+fn a_crash_takes_all_threads_and_one_process() {
+    for workers in [50, 5] {
+        let cells = measured("crash-one", &[&format!("workers={workers}")]);
+        let workers = f64::from(workers);
+        check(&cells, "threads", "survivors", 0.0);
+        check(&cells, "threads", "tasks_made", workers + 1.0);
+        check(&cells, "processes", "survivors", workers - 1.0);
+        check(&cells, "processes", "tasks_made", workers);
+    }
+}
+
+#[test]
 fn what_a_study_does_not_take_is_refused() {
     let check = |lines: &str, want: &str| {
         let text = format!("title = \"t\"\n[[wait]]\nname = \"row\"\n{lines}\n");

@@ -108,6 +108,10 @@ embed![
     "99-server-models-paced.toml",
     "a0-states.toml",
     "a1-entry-cost.toml",
+    "a3-spawn-cost.toml",
+    "a4-fork-cow.toml",
+    "a8-slice.toml",
+    "a9-crash-one.toml",
 ];
 
 /// Parses the embedded experiment of that name.

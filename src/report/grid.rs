@@ -61,8 +61,11 @@ pub fn value(cell: &CellResult, metric: &str) -> String {
     if let ("steps_held", Some(steps)) = (metric, get("steps")) {
         return format!("{} of {}", rounded(mean), rounded(steps));
     }
-    let figure = seen.and_then(|seen| seen.figures.get(metric)).map(|figure| (figure.min, figure.max));
-    let extremes = figure.or(get(&format!("{metric}_min")).zip(get(&format!("{metric}_max"))));
+    if let Some(figure) = seen.and_then(|seen| seen.figures.get(metric)) {
+        let [median, min, max] = [figure.median, figure.min, figure.max].map(brief);
+        return if min == max { median } else { format!("{median} ({min}-{max})") };
+    }
+    let extremes = get(&format!("{metric}_min")).zip(get(&format!("{metric}_max")));
     match extremes {
         Some((min, max)) if min != max => format!("{} ({}-{})", rounded(mean), rounded(min), rounded(max)),
         _ => rounded(mean),
@@ -76,6 +79,16 @@ pub(super) fn rounded(number: f64) -> String {
         short(number)
     } else {
         format!("{number:.2}")
+    }
+}
+
+/// A measured number: three digits, or what stands before the point.
+fn brief(number: f64) -> String {
+    match number.abs() {
+        _ if number == number.trunc() => short(number),
+        100.0.. => format!("{number:.0}"),
+        10.0.. => format!("{number:.1}"),
+        _ => format!("{number:.2}"),
     }
 }
 

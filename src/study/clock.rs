@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use nix::sys::resource::{UsageWho, getrusage};
 use nix::time::{ClockId, clock_gettime};
 
 use super::figures::{Trouble, refused};
@@ -9,4 +10,16 @@ use super::figures::{Trouble, refused};
 /// CPU time of the calling thread.
 pub fn of_thread() -> Result<Duration, Trouble> {
     clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map(Duration::from).map_err(refused("clock_gettime"))
+}
+
+/// CPU time of this process, all threads together.
+pub fn of_process() -> Result<Duration, Trouble> {
+    clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).map(Duration::from).map_err(refused("clock_gettime"))
+}
+
+/// CPU time of all children that were waited for (getrusage(2), RUSAGE_CHILDREN).
+pub fn of_children() -> Result<Duration, Trouble> {
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN).map_err(refused("getrusage"))?;
+    let micros = [usage.user_time(), usage.system_time()].map(|time| time.tv_sec() * 1_000_000 + time.tv_usec());
+    Ok(Duration::from_micros(micros.iter().sum::<i64>() as u64))
 }

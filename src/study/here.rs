@@ -4,6 +4,9 @@
 use super::figures::{Trouble, refused};
 use crate::sys;
 
+/// Left to everybody else, in KiB.
+const SPARE: u64 = 32 * 1024;
+
 /// The CPUs that this process may use; never empty.
 pub fn cpus() -> Result<Vec<usize>, Trouble> {
     sys::cpus::allowed().map_err(refused("sched_getaffinity"))
@@ -14,4 +17,50 @@ pub fn pin_to_last() -> Result<usize, Trouble> {
     let last = *cpus()?.last().expect("a process has a CPU");
     sys::cpus::pin_to(last).map_err(refused("sched_setaffinity"))?;
     Ok(last)
+}
+
+/// Whether so much memory can be used without harm to others.
+pub fn room_for(kib: u64) -> Result<(), Trouble> {
+    let free = available_kib();
+    if kib + SPARE <= free {
+        return Ok(());
+    }
+    let mib = |kib: u64| kib.div_ceil(1024);
+    Err(Trouble::Unable(format!(
+        "this needs {} MiB of memory, and {} MiB are free (MemAvailable, memory.max); choose fewer workers or less \
+         touched memory",
+        mib(kib + SPARE),
+        mib(free)
+    )))
+}
+
+/// By /proc/meminfo and by the limits of our cgroups, whichever is less.
+fn available_kib() -> u64 {
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let free = text.lines().find_map(|line| line.strip_prefix("MemAvailable:")).and_then(kib).unwrap_or(u64::MAX);
+    let number = |path: &std::path::Path| -> Option<u64> { std::fs::read_to_string(path).ok()?.trim().parse().ok() };
+    let of_group = |limit: &String| {
+        let limit = std::path::Path::new(limit);
+        let used = number(&limit.with_file_name("memory.current"))?;
+        Some(number(limit)?.saturating_sub(used) / 1024)
+    };
+    let groups = crate::cgroup::files("memory", "memory.max");
+    groups.iter().filter_map(of_group).fold(free, u64::min)
+}
+
+/// The number in `  123 kB`.
+pub fn kib(field: &str) -> Option<u64> {
+    field.trim().trim_end_matches("kB").trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_fit_is_no_mistake() {
+        assert_eq!(room_for(1), Ok(()));
+        assert!(matches!(room_for(1 << 50), Err(Trouble::Unable(why)) if why.contains("MiB are free")));
+        assert_eq!(kib("   1234 kB"), Some(1234));
+    }
 }

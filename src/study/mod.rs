@@ -6,13 +6,19 @@
 
 mod child;
 mod clock;
+mod crash_one;
 mod entry_cost;
 mod figures;
+mod fork_cow;
+mod fork_order;
 mod here;
+mod slice;
+mod spawn_cost;
 mod states;
 
 use crate::experiment::Settings;
 pub use figures::{Figures, Said, Trouble};
+pub use spawn_cost::is_nothing;
 
 /// Settings that a study may take, besides mode, samples and limit_ms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +78,15 @@ pub trait Study: Sync {
 }
 
 /// Every study, in the order of `herd list`.
-pub const LIST: &[&dyn Study] = &[&states::States, &entry_cost::EntryCost];
+pub const LIST: &[&dyn Study] = &[
+    &states::States,
+    &entry_cost::EntryCost,
+    &spawn_cost::SpawnCost,
+    &fork_cow::ForkCow,
+    &fork_order::ForkOrder,
+    &slice::Slice,
+    &crash_one::CrashOne,
+];
 
 /// The study of that name.
 pub fn find(name: &str) -> Option<&'static dyn Study> {

@@ -1,0 +1,81 @@
+//! After fork: does the parent come back first, or does the child run first?
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use nix::sys::wait::waitpid;
+use nix::time::{ClockId, clock_gettime};
+
+use super::child::alone;
+use super::figures::{Figures, Trouble, refused};
+use super::{Study, Takes, here};
+use crate::experiment::Settings;
+use crate::experiment::settings::Affinity;
+use crate::sys::shared::SharedRows;
+
+const FORKS: u32 = 200;
+
+pub struct ForkOrder;
+
+impl Study for ForkOrder {
+    fn name(&self) -> &'static str {
+        "fork-order"
+    }
+
+    fn about(&self) -> &'static str {
+        "200 forks, or `samples`: who runs first, and how long after the parent's return the child begins"
+    }
+
+    fn tasks(&self) -> Option<u32> {
+        Some(1)
+    }
+
+    fn takes(&self) -> &'static [Takes] {
+        &[Takes::Affinity]
+    }
+
+    fn figures(&self) -> &'static [&'static str] {
+        &["child_first", "child_start_us"]
+    }
+
+    fn refuse(&self, settings: &Settings) -> Option<String> {
+        let spread = settings.affinity == Affinity::Spread;
+        spread.then(|| "the kernel chooses the CPU of a new child; choose affinity = \"none\" or \"one\"".into())
+    }
+
+    fn run(&self, settings: &Settings, figures: &mut Figures) -> Result<(), Trouble> {
+        if settings.affinity == Affinity::One {
+            here::pin_to_last()?;
+        }
+        let alone = alone()?;
+        let told = SharedRows::<8>::new(1).map_err(|e| Trouble::Broken(format!("cannot map shared memory: {e}")))?;
+        let word = &told.row(0)[0];
+        let mut first = 0;
+        for _ in 0..if settings.study.samples > 0 { settings.study.samples } else { FORKS } {
+            word.store(0, Ordering::Release);
+            let pid = alone
+                .fork(|| {
+                    word.store(now(), Ordering::Release);
+                    0
+                })
+                .map_err(refused("fork"))?;
+            let back = now();
+            figures.made(1);
+            waitpid(pid, None).map_err(refused("waitpid"))?;
+            figures.reaped(1);
+            let began = word.load(Ordering::Acquire);
+            if began == 0 || back == 0 {
+                return Err(Trouble::Broken("a child ended before it began".into()));
+            }
+            first += u32::from(began < back);
+            figures.add("child_start_us", (began as f64 - back as f64) / 1000.0);
+        }
+        figures.add("child_first", f64::from(first));
+        Ok(())
+    }
+}
+
+/// ns of CLOCK_MONOTONIC, the same in both; 0 if it cannot be had.
+fn now() -> u64 {
+    clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(0, |time| Duration::from(time).as_nanos() as u64)
+}
