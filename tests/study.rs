@@ -101,6 +101,42 @@ fn a_system_call_is_measured_beside_a_function() {
 }
 
 #[test]
+fn a_token_goes_round_among_all_tasks() {
+    for cell in measured("switch-cost", &["workers=2,64"]) {
+        assert_eq!(value(&cell, "tasks_made"), f64::from(cell.settings.workers - 1), "{}", cell.id);
+        let least = if cell.row == "ring" { f64::from(cell.settings.workers) } else { 2.0 };
+        assert!(value(&cell, "hops") >= least, "{}", cell.id);
+    }
+    for cell in measured("talk", &[]) {
+        assert!(value(&cell, "hops") >= 2.0 && value(&cell, "hops") <= 800.0, "{}", cell.id);
+    }
+}
+
+#[test]
+fn stacks_cost_what_was_touched() {
+    for cell in measured("stacks", &["workers=20"]) {
+        assert_eq!(value(&cell, "tasks_made"), 20.0, "{}", cell.id);
+        let (there, touched) = (value(&cell, "resident_kib"), cell.settings.study.touched_kib as f64);
+        let kept = if cell.settings.mode == "kept" { touched } else { 0.0 };
+        assert!((kept..kept + 32.0).contains(&there), "{}: {there} KiB", cell.id);
+    }
+}
+
+#[test]
+fn four_gib_hold_some_five_hundred_stacks() {
+    let cells = measured("address-space", &[]);
+    for cell in &cells {
+        let started = value(cell, "threads_started");
+        assert_eq!(started, value(cell, "tasks_made"), "{}", cell.id);
+        let (least, most) = if cell.row == "4 GiB" { (500.0, 512.0) } else { (1000.0, 1000.0) };
+        assert!((least..=most).contains(&started), "{}: {started}", cell.id);
+        assert!(value(cell, "virtual_mib") >= 8.0 * started, "{}", cell.id);
+    }
+    let four = cells.iter().find(|cell| cell.row == "4 GiB").expect("it needs little memory");
+    assert_eq!(four.winners, "EAGAIN");
+}
+
+#[test]
 fn making_a_task_is_timed_and_nobody_is_left() {
     let cells = measured("spawn-cost", &[]);
     assert!(cells.iter().all(|cell| value(cell, "tasks_made") >= 4.0), "one for each sample, and one before");

@@ -135,8 +135,9 @@ fn every_list_holds_its_folder() {
     check_listed("src/object", &["two_ends"]);
     check_listed("src/wait", &[]);
     check_listed("src/load", &[]);
-    // What studies share: children, clocks, the figures they say, what the machine gives.
-    check_listed("src/study", &["child", "clock", "figures", "here"]);
+    // What studies share: children, clocks, memory, two that hand a token on, the figures
+    // they say, what the machine gives.
+    check_listed("src/study", &["child", "clock", "figures", "here", "memory", "pair"]);
     // The cells as rows, which the table formats share, the pictures below a table, what is
     // drawn against what, and what `herd advise`, `compare`, `doctor`, `load` and `vm` say.
     check_listed("src/report", &["advice", "checkup", "comparison", "curves", "grid", "kernels", "load", "plot"]);

@@ -21,7 +21,7 @@ use crate::study::{self, Figures, Said, Trouble};
 use crate::sys;
 
 /// How long a study may take at least, whatever limit_ms says.
-const LIMIT_MS: u64 = 60_000;
+const LIMIT_MS: u64 = 30_000;
 /// How often this process looks whether it is to stop, in milliseconds.
 const LOOKS_MS: u16 = 50;
 

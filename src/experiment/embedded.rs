@@ -108,8 +108,12 @@ embed![
     "99-server-models-paced.toml",
     "a0-states.toml",
     "a1-entry-cost.toml",
+    "a2-switch-cost.toml",
     "a3-spawn-cost.toml",
     "a4-fork-cow.toml",
+    "a5-stacks.toml",
+    "a6-address-space.toml",
+    "a7-talk.toml",
     "a8-slice.toml",
     "a9-crash-one.toml",
 ];

@@ -4,6 +4,7 @@
 //! A study asserts nothing; its experiment does, about counts, and about times only as
 //! relations between rows.
 
+mod address_space;
 mod child;
 mod clock;
 mod crash_one;
@@ -12,9 +13,14 @@ mod figures;
 mod fork_cow;
 mod fork_order;
 mod here;
+mod memory;
+mod pair;
 mod slice;
 mod spawn_cost;
+mod stacks;
 mod states;
+mod switch_cost;
+mod talk;
 
 use crate::experiment::Settings;
 pub use figures::{Figures, Said, Trouble};
@@ -81,9 +87,13 @@ pub trait Study: Sync {
 pub const LIST: &[&dyn Study] = &[
     &states::States,
     &entry_cost::EntryCost,
+    &switch_cost::SwitchCost,
     &spawn_cost::SpawnCost,
     &fork_cow::ForkCow,
     &fork_order::ForkOrder,
+    &stacks::Stacks,
+    &address_space::AddressSpace,
+    &talk::Talk,
     &slice::Slice,
     &crash_one::CrashOne,
 ];
