@@ -9,7 +9,13 @@ use herd::observation::End;
 use herd::results::{CellResult, Results, Verdict};
 use herd::study::LIST;
 
+use lab::processes::{Mark, Tree};
+use nix::sys::signal::{Signal, kill};
+
 mod lab;
+
+/// How long killed processes may take to vanish.
+const SOON: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// Runs an experiment as a user does, with few samples.
 fn run(name: &str, sets: &[&str]) -> Results {
@@ -174,6 +180,28 @@ fn a_crash_takes_all_threads_and_one_process() {
         check(&cells, "processes", "survivors", workers - 1.0);
         check(&cells, "processes", "tasks_made", workers);
     }
+}
+
+/// A run of a study under way: its 512 threads sleep and yield in a process of their own.
+fn under_way() -> (Mark, lab::Running, Tree) {
+    let mark = Mark::new();
+    let args = ["run", "switch-cost", "--set", "workers=512", "--set", "mode=yield", "--set", "samples=1000"];
+    let herd = lab::spawn(mark.on(&mut lab::herd(args)));
+    let tree = mark.with_workers(1);
+    (mark, herd, tree)
+}
+
+#[test]
+fn a_study_that_is_stopped_or_orphaned_leaves_nobody() {
+    for (signal, code) in [(Signal::SIGINT, Some(130)), (Signal::SIGTERM, Some(143))] {
+        let (mark, herd, tree) = under_way();
+        kill(herd.pid(), signal).unwrap();
+        assert_eq!(lab::finish(herd).code(), code);
+        mark.ends_within(SOON, &tree);
+    }
+    let (mark, herd, tree) = under_way();
+    herd.kill();
+    mark.ends_within(SOON, &tree);
 }
 
 #[test]

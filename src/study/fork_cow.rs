@@ -127,7 +127,8 @@ fn write(memory: &Region) -> Result<Took, Trouble> {
     // switched out once before the count, and stays on its CPU.
     poll(&mut [], 1u8).map_err(refused("poll"))?;
     for _ in 0..2 {
-        (faults()?, clock::of_thread()?);
+        faults()?;
+        clock::of_thread()?;
         warm.write(1);
     }
     let (before, began) = (faults()?, clock::of_thread()?);
