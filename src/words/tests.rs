@@ -169,20 +169,6 @@ fn the_language_is_that_of_the_locale() {
     assert!(utf8(["", "", "en_US.UTF-8"]) && !utf8(["C", "", "en_US.UTF-8"]) && !utf8(["", "", ""]));
 }
 
-/// Those that come with the studies of single costs.
-const TO_COME: [&str; 10] = [
-    "states",
-    "entry-cost",
-    "switch-cost",
-    "spawn-cost",
-    "fork-cow",
-    "stacks",
-    "address-space",
-    "talk",
-    "slice",
-    "crash-one",
-];
-
 #[test]
 fn every_claim_has_a_verdict_a_source_and_both_languages() {
     let ids: Vec<&str> = claims::all().iter().map(|claim| claim.id.as_str()).collect();
@@ -212,7 +198,7 @@ fn every_claim_has_a_verdict_a_source_and_both_languages() {
 #[test]
 fn every_claim_is_shown_by_an_experiment_or_says_why_not() {
     let experiments = crate::experiment::embedded::names();
-    let known = |name: &String| experiments.contains(name) || TO_COME.contains(&name.as_str());
+    let known = |name: &String| experiments.contains(name);
     for claim in claims::all() {
         assert!(claim.experiments.iter().all(known), "{}: {:?}", claim.id, claim.experiments);
         if claim.experiments.is_empty() {
