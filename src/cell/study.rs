@@ -37,7 +37,7 @@ pub fn observe(plan: &Plan) -> Observation {
 }
 
 fn said(plan: &Plan) -> Result<Said, End> {
-    super::coordinator::raise_descriptor_limit();
+    crate::sys::descriptors::raise_limit();
     let (from, to) = pipe2(OFlag::O_CLOEXEC).map_err(|errno| invalid(format!("pipe2: {errno}")))?;
     let us = getpid();
     let host = sys::fork::fork_running(|| match sys::fork::die_with(us) {
