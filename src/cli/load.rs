@@ -11,8 +11,8 @@ const LONGEST: Duration = Duration::from_secs(86_400);
 
 #[derive(Debug, Args)]
 pub struct LoadArgs {
-    /// http://127.0.0.1:PORT/PATH, http://[::1]:PORT/PATH or unix:SOCKET:/PATH.
-    #[arg(value_name = "URL")]
+    /// What is loaded.
+    #[arg(value_name = "URL", help = "http://127.0.0.1:PORT/PATH, http://[::1]:PORT/PATH or unix:SOCKET:/PATH")]
     pub url: String,
     /// Connections at a time; 10 if not said, and with --rate at most 1000.
     #[arg(long, short, value_name = "C", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]

@@ -70,7 +70,7 @@ pub fn load(name: &str) -> Result<Experiment, Failure> {
     Ok(Experiment::parse(name, &text)?)
 }
 
-/// The text that [`load`] would parse.
+/// The text that [`load()`] would parse.
 pub fn text_of(name: &str) -> Result<String, Failure> {
     let looks_like_a_file = name.contains('/') || name.ends_with(".toml") || name.ends_with(".json");
     if !looks_like_a_file {
