@@ -1,5 +1,5 @@
-//! Counts the sleeps of watched threads and says how many are awake, with
-//! three BPF programs on the sched tracepoints. No clang, BTF or libbpf.
+//! Counts the sleeps of watched threads and says how many are awake, or what they
+//! were good for, with BPF programs on tracepoints. No clang, BTF or libbpf.
 //!
 //! It must never change what other tools see (the programs return 1), outlive
 //! its descriptors (nothing is pinned), mount anything, or guess: what it
@@ -13,10 +13,11 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 
+use super::bpf_asm::Insn;
 use super::bpf_call::{self as call, LockedMemoryLimit, MapKind};
 pub use super::bpf_error::BpfError;
 use super::bpf_programs::{self as programs, Maps};
-use super::tracepoint::Tracepoint;
+use super::tracepoint::{Tracepoint, TracepointError};
 
 /// `/proc/self/ns/pid` of the initial PID namespace: PROC_PID_INIT_INO, a
 /// constant of the kernel since 3.8.
@@ -48,7 +49,21 @@ pub struct BpfFacts {
     pub waker: u32,
 }
 
-/// Three loaded and attached programs and the memory they write.
+/// What a server's thread, not one of ours, did with its wakeups since `watch`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BpfTurns {
+    /// Calls of accept(2) that gave a connection, and that said EAGAIN.
+    pub accepts: u64,
+    pub empties: u64,
+    /// Sleeps before which it had got a connection since the last sleep.
+    pub took: u64,
+    /// Sleeps before which it had only been told EAGAIN by accept.
+    pub refused: u64,
+    /// Sleeps before which no call had ended: woken, and slept on inside the call.
+    pub hidden: u64,
+}
+
+/// Loaded and attached programs and the memory they write.
 ///
 /// Open it after the workers were forked: a child inherits the descriptors,
 /// and the programs run as long as anybody holds one.
@@ -62,13 +77,38 @@ pub struct BpfCounter {
 }
 
 impl BpfCounter {
+    /// For the lab's workers: sleeps, and who is awake.
     pub fn open(slots: usize) -> Result<BpfCounter, BpfError> {
-        refuse_pid_namespace()?;
-        // All three before anything is made: an absent tracefs or a foreign
-        // format is the usual failure.
+        // All before anything is made: an absent tracefs or a foreign format is the
+        // usual failure.
         let waking = Tracepoint::sched("sched_waking")?;
         let wakeup = Tracepoint::sched("sched_wakeup")?;
         let switch = Tracepoint::sched("sched_switch")?;
+        Self::with(slots, |maps| {
+            Ok(vec![
+                (&waking, programs::waking(&waking, maps)?),
+                (&wakeup, programs::wakeup(&wakeup, maps)?),
+                (&switch, programs::switch(&switch, maps, false)?),
+            ])
+        })
+    }
+
+    /// For a server that was there before us: sleeps, and the turns between them.
+    /// Its threads may be awake when they are watched, so that `awake` and all about
+    /// wakes say nothing; sleeps are right, since switch-outs need no beginning.
+    pub fn open_for_server(slots: usize) -> Result<BpfCounter, BpfError> {
+        let switch = Tracepoint::sched("sched_switch")?;
+        let call = Tracepoint::system_call()?;
+        Self::with(slots, |maps| {
+            Ok(vec![(&switch, programs::switch(&switch, maps, true)?), (&call, programs::call(&call, maps)?)])
+        })
+    }
+
+    fn with<'t>(
+        slots: usize,
+        plan: impl FnOnce(Maps) -> Result<Vec<(&'t Tracepoint, Vec<Insn>)>, TracepointError>,
+    ) -> Result<BpfCounter, BpfError> {
+        refuse_pid_namespace()?;
         let entries = u32::try_from(slots + 1).map_err(|_| BpfError::NoSuchSlot(slots, 0))?;
 
         let _limit = LockedMemoryLimit::lift();
@@ -76,11 +116,7 @@ impl BpfCounter {
         let bytes = programs::SLOT_BYTES as u32;
         let array = call::create_map(MapKind::MappableArray, bytes, entries)?;
         let maps = Maps { tids: tids.as_raw_fd(), slots: array.as_raw_fd() };
-        let plan = [
-            (&waking, programs::waking(&waking, maps)?),
-            (&wakeup, programs::wakeup(&wakeup, maps)?),
-            (&switch, programs::switch(&switch, maps)?),
-        ];
+        let plan = plan(maps)?;
         let memory = Memory::map(&array, slots + 1)?;
         let mut programs = Vec::new();
         for (tracepoint, code) in &plan {
@@ -148,6 +184,19 @@ impl BpfCounter {
         }
     }
 
+    /// The turns of one slot, of a counter for servers.
+    pub fn turns(&self, slot: usize) -> BpfTurns {
+        assert!(slot < self.slots, "slot index checked in plan");
+        let long = |offset| self.memory.u64(slot + 1, offset).load(Ordering::Relaxed);
+        BpfTurns {
+            accepts: long(programs::ACCEPTS),
+            empties: long(programs::EMPTIES),
+            took: long(programs::TURNS_TOOK),
+            refused: long(programs::TURNS_REFUSED),
+            hidden: long(programs::TURNS_HIDDEN),
+        }
+    }
+
     /// How often the kernel skipped one of our programs since `open`, because
     /// another BPF program or map call was active on that CPU. Not 0 makes the
     /// counts invalid. Linux before 5.12 does not say; before 6.7 it says 0
@@ -193,7 +242,7 @@ impl Memory {
 
     fn u64(&self, element: usize, offset: usize) -> &AtomicU64 {
         // SAFETY: `at` checks that the word lies in the mapping, which lives
-        // as long as self; elements are 128 bytes and offsets of longs are
+        // as long as self; elements are 192 bytes and offsets of longs are
         // multiples of 8, so it is aligned. The kernel writes it at any time,
         // always as a whole word, and we only load: the page is read-only.
         unsafe { AtomicU64::from_ptr(self.at(element, offset).cast()) }

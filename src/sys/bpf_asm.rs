@@ -1,4 +1,4 @@
-//! A tiny BPF assembler: the twenty instructions our programs use, with
+//! A tiny BPF assembler: the few instructions our programs use, with
 //! labels for forward jumps.
 //!
 //! It only builds instructions. It must never load, run or interpret them, and
@@ -144,6 +144,12 @@ impl Asm {
     pub fn jump_if_ne(&mut self, reg: Reg, imm: i32, to: Label) {
         self.jumps.push((self.code.len(), to));
         self.push(0x55, reg, R0, 0, imm);
+    }
+
+    /// Signed; the register is 64 bits wide. Linux 4.14.
+    pub fn jump_if_below(&mut self, reg: Reg, imm: i32, to: Label) {
+        self.jumps.push((self.code.len(), to));
+        self.push(0xc5, reg, R0, 0, imm);
     }
 
     pub fn exit(&mut self) {

@@ -1,5 +1,5 @@
-//! The three BPF programs that decide who is awake, and the layout of the
-//! memory they write.
+//! The BPF programs that decide who is awake and what a wakeup was good for, and
+//! the layout of the memory they write.
 //!
 //! It only writes instructions down. It must never return 0 from a program: a
 //! BPF program on a tracepoint filters that tracepoint for every perf user of
@@ -32,6 +32,16 @@
 //! shows as D since 5.18, 25795ef6299f, and as runnable in 5.15 to 5.17), and its
 //! holder may be a thread of the kernel that is not watched.
 //!
+//! In a server that is not ours nobody says what a wakeup was for. There `switch` also
+//! sorts the sleeps, by what `call` saw end since the last one:
+//!
+//! ```text
+//! call ended(p)   p.returned = 1; accept: >= 0: p.took = 1, EAGAIN: p.refused = 1
+//! switch out(p)   in S: took, else refused, else returned (other), else hidden
+//! ```
+//!
+//! Both run with p as current and with preemption off, so plain stores do.
+//!
 //! The rule of switch in covers a switch-out that said "sleeping" of a task
 //! that did not sleep: Linux 5.18 to 6.13 report so when a signal is pending.
 
@@ -40,8 +50,8 @@ use std::os::fd::RawFd;
 use super::bpf_asm::{Asm, FP, Helper, Insn, Label, R0, R1, R2, R6, R7, R8, Reg, Size};
 use super::tracepoint::{Field, Tracepoint, TracepointError};
 
-/// Bytes per slot: two cache lines, so that no two slots share one.
-pub const SLOT_BYTES: usize = 128;
+/// Bytes per slot: whole cache lines, so that no two slots share one.
+pub const SLOT_BYTES: usize = 192;
 /// The element of the array that holds the total; worker slots follow it.
 pub const TOTAL_INDEX: usize = 0;
 
@@ -60,6 +70,15 @@ pub const FLAG: usize = 72;
 pub const CPU_WAKING: usize = 80;
 pub const WAKER: usize = 84;
 pub const CPU_IN: usize = 88;
+// Written in servers that are not ours alone. The first three are marks.
+pub const RETURNED: usize = 92;
+pub const GOT: usize = 96;
+pub const REFUSED: usize = 100;
+pub const ACCEPTS: usize = 104;
+pub const EMPTIES: usize = 112;
+pub const TURNS_TOOK: usize = 120;
+pub const TURNS_REFUSED: usize = 128;
+pub const TURNS_HIDDEN: usize = 136;
 
 /// Sleeping states in `prev_state`. Running is 0, and 0x100 marks a task that
 /// was preempted (TASK_REPORT_MAX, "R+"), so neither is in the mask.
@@ -116,15 +135,52 @@ pub fn wakeup(tracepoint: &Tracepoint, maps: Maps) -> Result<Vec<Insn>, Tracepoi
     finish(asm, done)
 }
 
-/// `sched_switch`: one task leaves a CPU and another takes it.
-pub fn switch(tracepoint: &Tracepoint, maps: Maps) -> Result<Vec<Insn>, TracepointError> {
+/// `sys_exit`: a call of the current task ends. Which connections it got.
+pub fn call(tracepoint: &Tracepoint, maps: Maps) -> Result<Vec<Insn>, TracepointError> {
+    let number = tracepoint.field("id")?;
+    let result = tracepoint.field("ret")?;
+    let mut asm = Asm::default();
+    let (accept, refused, done) = (asm.label(), asm.label(), asm.label());
+    asm.mov(R6, R1);
+    asm.call(Helper::GetCurrentPidTgid);
+    // The low half is the thread id.
+    asm.store(Size::U32, FP, TID_KEY, R0);
+    find_slot_of_key(&mut asm, maps, done);
+    asm.store_imm(Size::U32, R7, RETURNED as i16, 1);
+    asm.load(long(number), R1, R6, number.offset);
+    // s390x has the younger one alone, as far as libc knows.
+    #[cfg(not(target_arch = "s390x"))]
+    asm.jump_if_eq(R1, libc::SYS_accept as i32, accept);
+    asm.jump_if_eq(R1, libc::SYS_accept4 as i32, accept);
+    asm.jump(done);
+    asm.bind(accept);
+    asm.load(long(result), R1, R6, result.offset);
+    asm.jump_if_eq(R1, -libc::EAGAIN, refused);
+    asm.jump_if_below(R1, 0, done);
+    add(&mut asm, R7, ACCEPTS, 1);
+    asm.store_imm(Size::U32, R7, GOT as i16, 1);
+    asm.jump(done);
+    asm.bind(refused);
+    add(&mut asm, R7, EMPTIES, 1);
+    asm.store_imm(Size::U32, R7, REFUSED as i16, 1);
+    finish(asm, done)
+}
+
+/// `long`, so 4 bytes on a 32-bit kernel.
+fn long(field: Field) -> Size {
+    if field.size == 8 { Size::U64 } else { Size::U32 }
+}
+
+/// `sched_switch`: one task leaves a CPU and another takes it. `sort` the sleeps by
+/// what `call` saw.
+pub fn switch(tracepoint: &Tracepoint, maps: Maps, sort: bool) -> Result<Vec<Insn>, TracepointError> {
     let prev = tracepoint.field("prev_pid")?;
     let state = tracepoint.field("prev_state")?;
     let next = tracepoint.field("next_pid")?;
     let mut asm = Asm::default();
     let (arrive, done) = (asm.label(), asm.label());
     asm.mov(R6, R1);
-    leave(&mut asm, maps, prev, state, arrive);
+    leave(&mut asm, maps, prev, state, sort, arrive);
     asm.bind(arrive);
     find_slot(&mut asm, maps, next, done);
     store_time(&mut asm, T_SWITCH_IN);
@@ -137,13 +193,11 @@ pub fn switch(tracepoint: &Tracepoint, maps: Maps) -> Result<Vec<Insn>, Tracepoi
 }
 
 /// The half of `switch` for the task that leaves; goes on at `arrive`.
-fn leave(asm: &mut Asm, maps: Maps, prev: Field, state: Field, arrive: Label) {
+fn leave(asm: &mut Asm, maps: Maps, prev: Field, state: Field, sort: bool, arrive: Label) {
     let (sleeping, other, counted) = (asm.label(), asm.label(), asm.label());
     find_slot(asm, maps, prev, arrive);
     store_time(asm, T_SWITCH_OUT);
-    // `long`, so 4 bytes on a 32-bit kernel.
-    let size = if state.size == 8 { Size::U64 } else { Size::U32 };
-    asm.load(size, R8, R6, state.offset);
+    asm.load(long(state), R8, R6, state.offset);
     asm.and_imm(R8, SLEEPING);
     asm.jump_if_ne(R8, 0, sleeping);
     add(asm, R7, PREEMPTED, 1);
@@ -151,6 +205,9 @@ fn leave(asm: &mut Asm, maps: Maps, prev: Field, state: Field, arrive: Label) {
     asm.bind(sleeping);
     asm.jump_if_ne(R8, INTERRUPTIBLE, other);
     add(asm, R7, SLEEPS, 1);
+    if sort {
+        sort_sleep(asm);
+    }
     asm.jump(counted);
     asm.bind(other);
     add(asm, R7, D_SLEEPS, 1);
@@ -164,11 +221,38 @@ fn leave(asm: &mut Asm, maps: Maps, prev: Field, state: Field, arrive: Label) {
     add_to_total(asm, maps, -1, arrive);
 }
 
+/// What the wakeup was good for that ends in this sleep; R7 is the slot.
+fn sort_sleep(asm: &mut Asm) {
+    let (sorted, hidden) = (asm.label(), asm.label());
+    let (got, refused) = (asm.label(), asm.label());
+    for (mark, to) in [(GOT, got), (REFUSED, refused)] {
+        asm.load(Size::U32, R1, R7, mark as i16);
+        asm.jump_if_ne(R1, 0, to);
+    }
+    asm.load(Size::U32, R1, R7, RETURNED as i16);
+    asm.jump_if_eq(R1, 0, hidden);
+    asm.jump(sorted);
+    for (label, count) in [(got, TURNS_TOOK), (refused, TURNS_REFUSED), (hidden, TURNS_HIDDEN)] {
+        asm.bind(label);
+        add(asm, R7, count, 1);
+        asm.jump(sorted);
+    }
+    asm.bind(sorted);
+    for mark in [RETURNED, GOT, REFUSED] {
+        asm.store_imm(Size::U32, R7, mark as i16, 0);
+    }
+}
+
 /// R7 = the slot of the task whose thread id is in field `tid` of the context
 /// (R6); on to `unwatched` if we do not watch it.
 fn find_slot(asm: &mut Asm, maps: Maps, tid: Field, unwatched: Label) {
     asm.load(Size::U32, R1, R6, tid.offset);
     asm.store(Size::U32, FP, TID_KEY, R1);
+    find_slot_of_key(asm, maps, unwatched);
+}
+
+/// The same with the thread id on the stack.
+fn find_slot_of_key(asm: &mut Asm, maps: Maps, unwatched: Label) {
     lookup(asm, maps.tids, TID_KEY, unwatched);
     asm.load(Size::U32, R1, R0, 0);
     asm.store(Size::U32, FP, INDEX_KEY, R1);
@@ -244,12 +328,16 @@ mod tests {
         ends_in_1(&wakeup(&wake, MAPS).unwrap());
         let text = field("prev_pid", 24, 4) + &field("prev_state", 32, 8);
         let text = "ID: 8\n".to_owned() + &text + &field("next_pid", 56, 4);
-        ends_in_1(&switch(&Tracepoint::for_test(text), MAPS).unwrap());
+        for sort in [false, true] {
+            ends_in_1(&switch(&Tracepoint::for_test(text.clone()), MAPS, sort).unwrap());
+        }
+        let text = "ID: 9\n".to_owned() + &field("id", 8, 8) + &field("ret", 16, 8);
+        ends_in_1(&call(&Tracepoint::for_test(text), MAPS).unwrap());
     }
 
     #[test]
     fn a_format_without_our_field_is_an_error() {
         let other = Tracepoint::for_test("ID: 9\n".to_owned());
-        assert!(switch(&other, MAPS).is_err());
+        assert!(switch(&other, MAPS, false).is_err());
     }
 }

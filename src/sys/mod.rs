@@ -31,6 +31,7 @@ pub mod pthread;
 pub mod realtime;
 pub mod region;
 pub mod ring;
+pub mod same_file;
 pub mod shared;
 pub mod sigio;
 pub mod signal;

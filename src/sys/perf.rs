@@ -11,7 +11,7 @@ use std::ffi::CString;
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 
 use super::tracepoint::{self, Tracepoint, TracepointError};
 
@@ -37,6 +37,7 @@ pub enum PerfError {
     BadComm(String),
     Cpus(String),
     Open(u32, io::Error),
+    OpenThread(u32, io::Error),
     Filter(String, io::Error),
     Enable(u32, io::Error),
     Read(u32, io::Error),
@@ -93,9 +94,55 @@ impl PerfCounter {
     }
 }
 
+/// Counters of one thread: its sleeps, and what its calls of accept(2) came to. For a
+/// server that is not ours, whose threads have any names.
+pub struct ThreadCounter {
+    sleeps: Counter,
+    accepts: Counter,
+    empties: Counter,
+}
+
+impl ThreadCounter {
+    /// Counting starts here. A thread's counter sees what happens while the thread is
+    /// current, which is right for its own switch-outs and calls.
+    pub fn open(tid: u32) -> Result<ThreadCounter, PerfError> {
+        let switch = Tracepoint::sched("sched_switch").map_err(PerfError::Tracepoint)?;
+        let call = Tracepoint::system_call().map_err(PerfError::Tracepoint)?;
+        let accept = format!("(id=={} || id=={})", libc::SYS_accept4, older_accept());
+        Ok(ThreadCounter {
+            sleeps: Counter::of_thread(&switch, tid, &format!("prev_state=={SLEEPING}"))?,
+            accepts: Counter::of_thread(&call, tid, &format!("{accept} && ret >= 0"))?,
+            empties: Counter::of_thread(&call, tid, &format!("{accept} && ret == -{}", libc::EAGAIN))?,
+        })
+    }
+
+    /// Switch-outs in state S, connections got, EAGAIN from accept.
+    pub fn read(&self) -> Result<[u64; 3], PerfError> {
+        Ok([self.sleeps.read()?, self.accepts.read()?, self.empties.read()?])
+    }
+}
+
+/// s390x has none, as far as libc knows.
+fn older_accept() -> libc::c_long {
+    #[cfg(target_arch = "s390x")]
+    return libc::SYS_accept4;
+    #[cfg(not(target_arch = "s390x"))]
+    libc::SYS_accept
+}
+
 impl Counter {
     fn open(switch: &Tracepoint, cpu: u32, filter: &str) -> Result<Counter, PerfError> {
         let event = tracepoint::open_event(switch, cpu, READ_FORMAT).map_err(|e| PerfError::Open(cpu, e))?;
+        Self::start(event, cpu, filter)
+    }
+
+    fn of_thread(tracepoint: &Tracepoint, tid: u32, filter: &str) -> Result<Counter, PerfError> {
+        let event =
+            tracepoint::open_event_of(tracepoint, tid, READ_FORMAT).map_err(|e| PerfError::OpenThread(tid, e))?;
+        Self::start(event, 0, filter)
+    }
+
+    fn start(event: OwnedFd, cpu: u32, filter: &str) -> Result<Counter, PerfError> {
         let text = CString::new(filter).expect("check_comm allows no zero byte");
         // SAFETY: the kernel copies a string that ends in 0 and lives until the
         // call returns.
@@ -161,14 +208,10 @@ impl fmt::Display for PerfError {
             ),
             PerfError::Cpus(text) => write!(f, "cannot tell which CPUs are online: {text}"),
             PerfError::Open(cpu, e) => {
-                write!(f, "cannot open a perf counter on CPU {cpu}: {e}")?;
-                match e.raw_os_error() {
-                    Some(libc::EPERM | libc::EACCES) => {
-                        write!(f, " (needs CAP_PERFMON, or root)")
-                    }
-                    Some(libc::EMFILE) => write!(f, " (raise the limit: ulimit -n)"),
-                    _ => Ok(()),
-                }
+                write!(f, "cannot open a perf counter on CPU {cpu}: {e}{}", advice(e))
+            }
+            PerfError::OpenThread(tid, e) => {
+                write!(f, "cannot open a perf counter for thread {tid}: {e}{}", advice(e))
             }
             PerfError::Filter(text, e) => {
                 write!(f, "cannot set the perf filter {text}: {e}")
@@ -188,6 +231,15 @@ impl fmt::Display for PerfError {
                 write!(f, "CPUs {before} were online and now {now} are: the count is short (run again)")
             }
         }
+    }
+}
+
+/// The next step for an errno of perf_event_open(2).
+fn advice(e: &io::Error) -> &'static str {
+    match e.raw_os_error() {
+        Some(libc::EPERM | libc::EACCES) => " (needs CAP_PERFMON, or root)",
+        Some(libc::EMFILE) => " (raise the limit: ulimit -n)",
+        _ => "",
     }
 }
 

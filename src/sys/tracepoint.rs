@@ -22,7 +22,7 @@ pub enum TracepointError {
     Malformed(PathBuf, String),
 }
 
-/// One tracepoint of the group `sched`, as its `format` file describes it.
+/// One tracepoint, as its `format` file describes it.
 pub struct Tracepoint {
     pub name: &'static str,
     pub id: u64,
@@ -39,8 +39,17 @@ pub struct Field {
 
 impl Tracepoint {
     pub fn sched(name: &'static str) -> Result<Tracepoint, TracepointError> {
+        Self::of("sched", name)
+    }
+
+    /// The end of any system call of anybody, with its number and its result.
+    pub fn system_call() -> Result<Tracepoint, TracepointError> {
+        Self::of("raw_syscalls", "sys_exit")
+    }
+
+    fn of(group: &str, name: &'static str) -> Result<Tracepoint, TracepointError> {
         let root = tracefs()?;
-        let path = root.path.join("events/sched").join(name).join("format");
+        let path = root.path.join("events").join(group).join(name).join("format");
         let format = match fs::read_to_string(&path) {
             Ok(text) => text,
             Err(e) => return Err(TracepointError::Read(path, e)),
@@ -156,7 +165,7 @@ impl fmt::Display for TracepointError {
                          CAP_PERFMON, and CAP_BPF for BPF)"
                     ),
                     io::ErrorKind::NotFound => {
-                        write!(f, " (this kernel has no sched tracepoints; it needs CONFIG_EVENT_TRACING)")
+                        write!(f, " (this kernel has no such tracepoint; it needs CONFIG_EVENT_TRACING)")
                     }
                     _ => Ok(()),
                 }
@@ -196,6 +205,17 @@ const PERF_FLAG_FD_CLOEXEC: libc::c_ulong = 8;
 /// Opens `tracepoint` for all tasks on one CPU, disabled. `read_format` says
 /// what a read returns (perf_event_open(2)).
 pub fn open_event(tracepoint: &Tracepoint, cpu: u32, read_format: u64) -> io::Result<OwnedFd> {
+    let every_task = -1;
+    open(tracepoint, every_task, cpu as libc::c_int, read_format)
+}
+
+/// The same for one thread on every CPU: what happens while that thread is current.
+pub fn open_event_of(tracepoint: &Tracepoint, tid: u32, read_format: u64) -> io::Result<OwnedFd> {
+    let every_cpu = -1;
+    open(tracepoint, tid as libc::c_int, every_cpu, read_format)
+}
+
+fn open(tracepoint: &Tracepoint, tid: libc::c_int, cpu: libc::c_int, read_format: u64) -> io::Result<OwnedFd> {
     let attr = PerfEventAttr {
         kind: PERF_TYPE_TRACEPOINT,
         size: size_of::<PerfEventAttr>() as u32,
@@ -204,15 +224,15 @@ pub fn open_event(tracepoint: &Tracepoint, cpu: u32, read_format: u64) -> io::Re
         flags: DISABLED,
         ..PerfEventAttr::default()
     };
-    let (every_task, no_group) = (-1, -1);
+    let no_group = -1;
     // SAFETY: the kernel reads `attr.size` bytes of `attr`, which is that long
     // and outlives the call; it keeps no pointer to it.
     let fd = unsafe {
         libc::syscall(
             libc::SYS_perf_event_open,
             &raw const attr,
-            every_task,
-            cpu as libc::c_int,
+            tid,
+            cpu,
             no_group,
             PERF_FLAG_FD_CLOEXEC,
         )
