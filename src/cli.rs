@@ -4,6 +4,7 @@ use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
 mod advise;
+mod attach;
 mod explain;
 mod load;
 mod overview;
@@ -11,6 +12,7 @@ mod report;
 mod watch;
 
 pub use advise::AdviseArgs;
+pub use attach::AttachArgs;
 pub use explain::{ExplainArgs, ListArgs};
 pub use load::LoadArgs;
 pub use overview::OVERVIEW;
@@ -111,6 +113,18 @@ pub enum Command {
         after_help = "Examples:\n  herd advise\n  herd advise --workers 8 --service-time 1ms --rate 500\n  herd advise --workers 64 --clients 16 --placement threads"
     )]
     Advise(AdviseArgs),
+    /// Count the wakeups of a running server, and say which pattern it has.
+    ///
+    /// Looks at a process and all below it, from outside: nothing is sent to them and
+    /// nothing stops. For each worker: where it sleeps, how often it woke and for what,
+    /// which part of the connections it got. --connect makes the connections itself, one
+    /// at a time, and is exact. Exit code: 0 the pattern is found, 2 there is no such
+    /// server or we may not look, 3 it is unclear, or the server ended (what was seen is
+    /// shown).
+    #[command(
+        after_help = "Examples:\n  herd attach --pid $(cat /run/nginx.pid)\n  herd attach --pid 4711 --connect 100\n  herd attach --pid 4711 --events 1000 --port 8080 --format json"
+    )]
+    Attach(AttachArgs),
     /// Stored results as one web page to show or to hand in.
     ///
     /// For each experiment the question, the drawing, the tables and plots, what was

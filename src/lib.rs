@@ -8,6 +8,7 @@
 #![deny(unsafe_code)]
 
 pub mod analysis;
+pub mod attach;
 pub mod cell;
 pub mod cgroup;
 pub mod checkup;
@@ -26,6 +27,7 @@ pub mod report;
 pub mod results;
 pub mod runner;
 pub mod scene;
+pub mod sighting;
 pub mod study;
 pub mod sys;
 pub mod vm;

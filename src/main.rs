@@ -39,6 +39,7 @@ fn main() -> ExitCode {
         Some(Command::Doctor(args)) => command::doctor::run(&args),
         Some(Command::Advise(args)) => command::advise::run(&args),
         Some(Command::Load(args)) => command::load::run(&args),
+        Some(Command::Attach(args)) => command::attach::run(&args),
         Some(Command::Timeline(args)) => command::timeline::run(&args),
         Some(Command::Watch(args)) => command::watch::run(&args),
         Some(Command::Report(args)) => command::report::run(&args),

@@ -86,6 +86,12 @@ fn the_pure_half_knows_no_kernel_clock_or_file() {
         &["crate::cell", "crate::wait", "crate::object", "crate::runner", "crate::report"],
         &[],
     );
+    // A server that is not ours: no ledger, no crew, and no verdict.
+    check_free_of(
+        "src/attach",
+        &["crate::wait", "crate::object", "crate::experiment", "crate::analysis", "crate::report", "cell::ledger"],
+        &[],
+    );
     check_free_of("src/vm", &["crate::wait", "crate::object", "crate::cell"], &[]);
 }
 
@@ -139,8 +145,11 @@ fn every_list_holds_its_folder() {
     // they say, what the machine gives.
     check_listed("src/study", &["child", "clock", "figures", "here", "memory", "pair"]);
     // The cells as rows, which the table formats share, the pictures below a table, what is
-    // drawn against what, and what `herd advise`, `compare`, `doctor`, `load` and `vm` say.
-    check_listed("src/report", &["advice", "checkup", "comparison", "curves", "grid", "kernels", "load", "plot"]);
+    // drawn against what, and what `herd advise`, `attach`, `compare`, `doctor`, `load` and `vm` say.
+    check_listed(
+        "src/report",
+        &["advice", "checkup", "comparison", "curves", "grid", "kernels", "load", "plot", "sighting"],
+    );
 }
 
 #[test]

@@ -10,6 +10,7 @@ pub mod judge;
 pub mod matrix;
 pub mod merge;
 pub mod metrics;
+pub mod pattern;
 pub mod points;
 pub mod rank;
 pub mod realtime;

@@ -106,6 +106,20 @@ impl Task {
         }
     }
 
+    /// The call it sleeps in, its number first and then its arguments; `None` while it
+    /// runs or is being woken. Proved as in [`Task::look`]; no call is number -1.
+    pub fn call(&self) -> io::Result<Option<Vec<i64>>> {
+        let mut buffer = [0; 256];
+        let text = self.syscall.read(&mut buffer)?.trim().to_owned();
+        if text == "running" || text.is_empty() || !self.sleeps()? {
+            return Ok(None);
+        }
+        let mut fields = text.split_ascii_whitespace();
+        let number = fields.next().and_then(|field| field.parse().ok());
+        let arguments = fields.take(6).map_while(|field| u64::from_str_radix(field.strip_prefix("0x")?, 16).ok());
+        Ok(number.map(|number: i64| std::iter::once(number).chain(arguments.map(|a| a as i64)).collect()))
+    }
+
     /// Whether its state is S. Alone this proves nothing of a task that has run:
     /// the state is set before the task leaves the CPU.
     pub fn sleeps(&self) -> io::Result<bool> {

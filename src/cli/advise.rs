@@ -39,7 +39,12 @@ pub struct AdviseArgs {
 }
 
 fn time(text: &str) -> Result<Duration, String> {
-    let wanted = || format!("{text:?} is no time; write 250us, 1ms or 2s, at most 10s");
+    time_of(text, Duration::from_secs(10), "250us, 1ms or 2s, at most 10s")
+}
+
+/// A number with its unit, at most `longest`; `examples` are for who wrote something else.
+pub(super) fn time_of(text: &str, longest: Duration, examples: &str) -> Result<Duration, String> {
+    let wanted = || format!("{text:?} is no time; write {examples}");
     let unit = text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
     let number: f64 = text[..text.len() - unit.len()].parse().map_err(|_| wanted())?;
     let seconds = match unit {
@@ -48,7 +53,7 @@ fn time(text: &str) -> Result<Duration, String> {
         "s" => number,
         _ => return Err(wanted()),
     };
-    if seconds <= 10.0 { Ok(Duration::from_secs_f64(seconds)) } else { Err(wanted()) }
+    if seconds <= longest.as_secs_f64() { Ok(Duration::from_secs_f64(seconds)) } else { Err(wanted()) }
 }
 
 pub(super) fn rate(text: &str) -> Result<f64, String> {

@@ -15,7 +15,7 @@ Begin here
 This machine, your server
   doctor                     what it can do and measure, what would disturb
   advise                     which accept strategy suits it, under your load
-  load URL                   our clients against any HTTP server of this machine
+  attach --pid P, load URL   a running server: who wakes; our clients against it
   check [NAME]...            every expectation as a test point, for CI
 Stored results (herd run --output DIR)
   show, merge                one in any format; the parts of one put together

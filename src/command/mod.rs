@@ -1,6 +1,7 @@
 //! The commands. Each parses nothing and judges nothing: it ties the parts.
 
 pub mod advise;
+pub mod attach;
 pub mod bisect;
 pub mod check;
 mod claim;

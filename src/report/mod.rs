@@ -22,6 +22,7 @@ pub mod matrix;
 pub mod page;
 mod perfetto;
 pub mod plot;
+pub mod sighting;
 mod table;
 mod timeline;
 pub mod watch;

@@ -227,16 +227,8 @@ fn open(tracepoint: &Tracepoint, tid: libc::c_int, cpu: libc::c_int, read_format
     let no_group = -1;
     // SAFETY: the kernel reads `attr.size` bytes of `attr`, which is that long
     // and outlives the call; it keeps no pointer to it.
-    let fd = unsafe {
-        libc::syscall(
-            libc::SYS_perf_event_open,
-            &raw const attr,
-            tid,
-            cpu,
-            no_group,
-            PERF_FLAG_FD_CLOEXEC,
-        )
-    };
+    let fd =
+        unsafe { libc::syscall(libc::SYS_perf_event_open, &raw const attr, tid, cpu, no_group, PERF_FLAG_FD_CLOEXEC) };
     if fd < 0 {
         return Err(io::Error::last_os_error());
     }

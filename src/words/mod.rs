@@ -17,7 +17,7 @@ pub use fill::{columns, fill};
 pub use language::{Language, speaks_utf8};
 
 /// The groups, in the order of `herd list --words`.
-pub const GROUPS: [&str; 7] = ["how", "word", "kernel", "row", "source", "verdict", "metric"];
+pub const GROUPS: [&str; 8] = ["how", "word", "kernel", "row", "source", "pattern", "verdict", "metric"];
 
 /// A word, without its text.
 #[derive(Debug, Deserialize)]

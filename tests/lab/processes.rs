@@ -50,7 +50,7 @@ impl Process {
     }
 
     /// Voluntary context switches of all its threads.
-    fn sleeps(&self) -> u64 {
+    pub fn sleeps(&self) -> u64 {
         let Ok(threads) = std::fs::read_dir(format!("/proc/{}/task", self.pid)) else {
             return 0;
         };

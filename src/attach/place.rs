@@ -1,0 +1,224 @@
+//! Where a thread sleeps, and whether that is at a listener: its call and arguments, the
+//! list of its epoll instance, and for poll and select the list in its memory, which is
+//! only read.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+
+use crate::cell::contract::{EPOLL_WAIT, POLL, SELECT};
+use crate::sighting::{Place, Waits};
+
+/// EPOLLEXCLUSIVE of include/uapi/linux/eventpoll.h.
+const EXCLUSIVE: u64 = 1 << 28;
+/// More descriptors than this in one poll or select are not looked at.
+const MOST: usize = 1 << 16;
+
+/// Calls in which servers sleep for other reasons.
+const CALLS: &[(i64, &str)] = &[
+    (libc::SYS_read, "read"),
+    (libc::SYS_readv, "readv"),
+    (libc::SYS_write, "write"),
+    (libc::SYS_recvfrom, "recv"),
+    (libc::SYS_recvmsg, "recvmsg"),
+    (libc::SYS_sendto, "send"),
+    (libc::SYS_connect, "connect"),
+    (libc::SYS_wait4, "wait4"),
+    (libc::SYS_waitid, "waitid"),
+    (libc::SYS_rt_sigsuspend, "sigsuspend"),
+    (libc::SYS_rt_sigtimedwait, "sigtimedwait"),
+    (libc::SYS_nanosleep, "nanosleep"),
+    (libc::SYS_clock_nanosleep, "clock_nanosleep"),
+    (libc::SYS_restart_syscall, "restart_syscall"),
+];
+
+/// A process, as far as it says where its threads sleep.
+pub struct Holder<'a> {
+    pub pid: u32,
+    /// Its sockets, by descriptor.
+    pub sockets: &'a BTreeMap<u32, u64>,
+    /// Those that listen, of the ones we ask about.
+    pub listening: &'a dyn Fn(u64) -> bool,
+}
+
+/// Where a thread sleeps, and the descriptor of its epoll instance.
+pub struct Spot {
+    pub place: Place,
+    pub epoll: Option<u32>,
+}
+
+impl Spot {
+    fn new(waits: Waits, call: impl Into<String>) -> Spot {
+        let place = Place { waits, call: call.into(), listeners: Vec::new(), exclusive: None, instance: None };
+        Spot { place, epoll: None }
+    }
+
+    fn at(mut self, listeners: Vec<u64>, exclusive: Option<bool>) -> Spot {
+        if listeners.is_empty() {
+            self.place.waits = Waits::Elsewhere;
+        } else {
+            self.place.exclusive = exclusive;
+        }
+        self.place.listeners = listeners;
+        self
+    }
+}
+
+/// Where the thread sleeps that is in this call, as `Task::call` gives it.
+pub fn spot(holder: &Holder<'_>, call: Option<&[i64]>) -> Spot {
+    let Some(call) = call else {
+        return Spot::new(Waits::Elsewhere, "running");
+    };
+    let argument = |at: usize| call.get(at + 1).copied().unwrap_or(0) as u64;
+    let number = call.first().copied().unwrap_or(-1);
+    // A descriptor is an int: the upper half of the register means nothing.
+    let fd = argument(0) as u32;
+    if accepts(number) {
+        let found = holder.listener(fd).into_iter().collect();
+        return Spot::new(Waits::Accept, format!("accept on {fd}")).at(found, Some(true));
+    }
+    if EPOLL_WAIT.contains(&number) || number == libc::SYS_epoll_pwait2 {
+        let (found, exclusive) = holder.in_epoll(fd);
+        let mut spot = Spot::new(Waits::Epoll, format!("epoll_wait on {fd}")).at(found, exclusive);
+        spot.epoll = Some(fd);
+        return spot;
+    }
+    if POLL.contains(&number) {
+        let found = holder.in_poll(argument(0), argument(1) as usize);
+        return Spot::new(Waits::Poll, "poll").at(found, Some(false));
+    }
+    if SELECT.contains(&number) {
+        let found = holder.in_select(argument(1), argument(0) as usize);
+        return Spot::new(Waits::Select, "select").at(found, Some(false));
+    }
+    if number == libc::SYS_io_uring_enter {
+        let found = holder.sockets.values().copied().filter(|inode| (holder.listening)(*inode)).collect();
+        return Spot::new(Waits::IoUring, format!("io_uring_enter on {fd}")).at(found, None);
+    }
+    if let Some(name) = lock(number, argument(1)) {
+        return Spot::new(Waits::Lock, name);
+    }
+    let known = CALLS.iter().find(|(known, _)| *known == number).map(|(_, name)| (*name).to_owned());
+    Spot::new(Waits::Elsewhere, known.unwrap_or_else(|| format!("call {number}")))
+}
+
+/// The calls in which one waits for a lock; `second` tells the kinds of fcntl apart.
+fn lock(number: i64, second: u64) -> Option<&'static str> {
+    let fcntl = [libc::F_SETLKW, libc::F_OFD_SETLKW];
+    match number {
+        libc::SYS_futex => Some("futex"),
+        libc::SYS_flock => Some("flock"),
+        libc::SYS_fcntl if fcntl.contains(&(second as i32)) => Some("fcntl lock"),
+        libc::SYS_semop | libc::SYS_semtimedop => Some("semop"),
+        _ => None,
+    }
+}
+
+fn accepts(number: i64) -> bool {
+    #[cfg(not(target_arch = "s390x"))]
+    if number == libc::SYS_accept {
+        return true;
+    }
+    number == libc::SYS_accept4
+}
+
+impl Holder<'_> {
+    /// The listener behind a descriptor, if it is one.
+    fn listener(&self, fd: u32) -> Option<u64> {
+        self.sockets.get(&fd).copied().filter(|inode| (self.listening)(*inode))
+    }
+
+    /// Listeners in an epoll instance, and whether all are there with EPOLLEXCLUSIVE.
+    fn in_epoll(&self, fd: u32) -> (Vec<u64>, Option<bool>) {
+        let text = fs::read_to_string(format!("/proc/{}/fdinfo/{fd}", self.pid)).unwrap_or_default();
+        let watched = text.lines().filter_map(watched);
+        let found = watched.filter_map(|(fd, events, inode)| {
+            // Its descriptor may be closed here by now; the inode stands since Linux 4.13.
+            let inode = inode.filter(|inode| (self.listening)(*inode)).or_else(|| self.listener(fd))?;
+            Some((inode, events & EXCLUSIVE != 0))
+        });
+        let found: Vec<(u64, bool)> = found.collect();
+        let exclusive = found.iter().all(|(_, exclusive)| *exclusive);
+        (found.into_iter().map(|(inode, _)| inode).collect(), Some(exclusive))
+    }
+
+    /// Listeners in an array of `struct pollfd`.
+    fn in_poll(&self, address: u64, count: usize) -> Vec<u64> {
+        let bytes = self.memory(address, count.min(MOST) * 8);
+        let fds = bytes.chunks_exact(8).map(|entry| u32::from_ne_bytes([entry[0], entry[1], entry[2], entry[3]]));
+        fds.filter_map(|fd| self.listener(fd)).collect()
+    }
+
+    /// Listeners in an fd_set to read, of so many bits.
+    fn in_select(&self, address: u64, bits: usize) -> Vec<u64> {
+        if address == 0 {
+            return Vec::new();
+        }
+        // Whole words of 8 bytes: on big endian a bit's byte depends on the word.
+        let bytes = self.memory(address, bits.min(MOST).div_ceil(64) * 8);
+        let set = |fd: &usize| {
+            let word = bytes.get(fd / 64 * 8..fd / 64 * 8 + 8).and_then(|word| word.try_into().ok());
+            word.is_some_and(|word| u64::from_ne_bytes(word) >> (fd % 64) & 1 == 1)
+        };
+        (0..bits.min(MOST)).filter(set).filter_map(|fd| self.listener(fd as u32)).collect()
+    }
+
+    /// Empty where we may not look.
+    fn memory(&self, address: u64, length: usize) -> Vec<u8> {
+        let mut bytes = vec![0; length];
+        let read =
+            File::open(format!("/proc/{}/mem", self.pid)).and_then(|file| file.read_exact_at(&mut bytes, address));
+        if read.is_ok() { bytes } else { Vec::new() }
+    }
+}
+
+/// `tfd:        6 events: 10000019 data: .. pos:0 ino:4711 sdev:8` (proc_pid_fdinfo(5)):
+/// descriptor, events, inode.
+fn watched(line: &str) -> Option<(u32, u64, Option<u64>)> {
+    let rest = line.strip_prefix("tfd:")?;
+    let mut words = rest.split_ascii_whitespace();
+    let fd = words.next()?.parse().ok()?;
+    let events = words.nth(1).and_then(|events| u64::from_str_radix(events, 16).ok())?;
+    let inode = rest.split_ascii_whitespace().find_map(|word| word.strip_prefix("ino:"));
+    Some((fd, events, inode.and_then(|inode| u64::from_str_radix(inode, 16).ok())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+    use std::os::fd::AsRawFd;
+
+    #[test]
+    fn the_list_of_an_epoll_instance_is_read() {
+        let line = "tfd:        6 events: 10000019 data:         55aa0000  pos:0 ino:1f sdev:8";
+        assert_eq!(watched(line), Some((6, 0x1000_0019, Some(0x1f))));
+        assert_eq!(watched("tfd: 6 events: 19 data: 0"), Some((6, 0x19, None)));
+        assert_eq!(watched("pos:\t0"), None);
+    }
+
+    /// In our own process: what a call with these arguments would wait at.
+    #[test]
+    fn lists_in_memory_are_read() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let us = std::process::id();
+        let sockets = super::super::sockets::held(us).unwrap();
+        let fd = listener.as_raw_fd() as u32;
+        let inode = sockets[&fd];
+        let holder = Holder { pid: us, sockets: &sockets, listening: &|other| other == inode };
+        let list = [libc::pollfd { fd: fd as i32, events: libc::POLLIN, revents: 0 }];
+        let call = [POLL[0], list.as_ptr() as i64, 1];
+        assert_eq!(spot(&holder, Some(&call)).place.listeners, [inode]);
+        let mut set = vec![0u64; fd as usize / 64 + 1];
+        set[fd as usize / 64] |= 1 << (fd % 64);
+        let call = [SELECT[0], i64::from(fd) + 1, set.as_ptr() as i64];
+        let found = spot(&holder, Some(&call)).place;
+        assert_eq!((found.waits, found.listeners, found.exclusive), (Waits::Select, vec![inode], Some(false)));
+        // Nothing of interest in it, and an address that nobody has.
+        let call = [SELECT[0], 64, 8];
+        assert_eq!(spot(&holder, Some(&call)).place.waits, Waits::Elsewhere);
+        let call = [libc::SYS_accept4, i64::from(fd)];
+        assert_eq!(spot(&holder, Some(&call)).place.exclusive, Some(true));
+        assert_eq!(spot(&holder, None).place.call, "running");
+    }
+}

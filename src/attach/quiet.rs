@@ -1,0 +1,66 @@
+//! Quiet, as far as one sees it of a server that is not ours: no ledger says that a
+//! worker is about to wait, so it must be seen asleep twice, without a run in between.
+
+use std::time::{Duration, Instant};
+
+use super::server::{Server, arrivals};
+use super::stop::Stop;
+use crate::sighting::Ending;
+use crate::sys::spin::yield_cpu;
+
+/// How long a server may take to fall asleep.
+pub const PATIENCE: Duration = Duration::from_secs(2);
+
+impl Server {
+    /// Waits until every thread of the processes with a listener sleeps, and none has run
+    /// between two looks at all of them.
+    pub fn quiet(&mut self, stop: &mut Stop) -> Result<(), Ending> {
+        let deadline = Instant::now() + PATIENCE;
+        self.refresh();
+        let mut before = None;
+        loop {
+            let why = match self.asleep() {
+                Ok(marks) if before.as_ref() == Some(&marks) => return Ok(()),
+                Ok(marks) => {
+                    let first = before.replace(marks).is_none();
+                    if first {
+                        continue;
+                    }
+                    "its threads run between two looks".to_owned()
+                }
+                Err(why) => {
+                    before = None;
+                    why
+                }
+            };
+            if Instant::now() > deadline {
+                let limit = PATIENCE.as_secs();
+                return Err(Ending::Broken(format!(
+                    "the server was not quiet within {limit} s: {why} (other clients? count them with --for)"
+                )));
+            }
+            if let Some(ending) = stop.asked() {
+                return Err(ending);
+            }
+            yield_cpu();
+        }
+    }
+
+    /// How often each has run, if all sleep; else who does not.
+    fn asleep(&mut self) -> Result<Vec<Option<u64>>, String> {
+        let mut marks = Vec::with_capacity(self.watched.len());
+        for watched in self.watched.iter_mut().filter(|w| !w.went) {
+            let holds = self.sockets.get(&watched.task.pid);
+            if !holds.is_some_and(|sockets| sockets.values().any(|inode| self.listening.contains_key(inode))) {
+                continue;
+            }
+            let mark = arrivals(&watched.task).or_else(|| watched.task.switches().ok().map(|s| s.voluntary));
+            match watched.task.call() {
+                Ok(Some(_)) => marks.push(mark),
+                Ok(None) => return Err(format!("thread {} ({}) runs, or is stopped", watched.task.tid, watched.name)),
+                Err(_) => watched.went = true,
+            }
+        }
+        Ok(marks)
+    }
+}
