@@ -27,7 +27,9 @@ mod table;
 mod timeline;
 pub mod watch;
 
-pub use table::{verdict, wrapped};
+pub use grid::value;
+pub use table::{tables, verdict, wrapped};
+pub use timeline::lanes;
 
 /// How a report may look.
 #[derive(Clone, Copy, Debug)]

@@ -157,6 +157,12 @@ pub(super) fn subject(results: &Results, experiment: &ExperimentFacts) -> String
     format!("{what}; Linux {}, {} CPUs, herd {}.", environment.kernel_release, environment.cpus_online, results.herd)
 }
 
+/// The tables of one experiment alone, each with its heading.
+pub fn tables(results: &Results, experiment: &ExperimentFacts, width: usize) -> Vec<String> {
+    let heading = |grid: &Grid| if grid.heading.is_empty() { String::new() } else { format!("{}:\n", grid.heading) };
+    grid::grids(results, experiment, width).iter().map(|grid| format!("{}{}", heading(grid), drawn(grid))).collect()
+}
+
 fn drawn(grid: &Grid) -> String {
     let mut builder = Builder::default();
     builder.push_record(&grid.header);

@@ -13,6 +13,8 @@ pub struct Timeline;
 pub(super) const LANES: usize = 24;
 /// Columns beside the lane itself: name in front, outcome behind.
 const MARGIN: usize = 19;
+/// What a lane's letters mean.
+const LETTERS: &str = ". asleep   ~ woken, waiting for a CPU   # on the CPU   R returned   C has it";
 
 impl Report for Timeline {
     fn name(&self) -> &'static str {
@@ -33,7 +35,7 @@ impl Report for Timeline {
         if none {
             return writeln!(out, "no cell kept the timeline of an event");
         }
-        writeln!(out, ". asleep   ~ woken, waiting for a CPU   # on the CPU   R returned   C has it")?;
+        writeln!(out, "{LETTERS}")?;
         let environment = &results.environment;
         writeln!(
             out,
@@ -41,6 +43,19 @@ impl Report for Timeline {
             environment.kernel_release, environment.cpus_online
         )
     }
+}
+
+/// The lanes of a cell's event without the figures, and what their letters mean; empty
+/// if it kept none.
+pub fn lanes(cell: &CellResult, width: usize) -> String {
+    let Some(event) = cell.observation.as_ref().and_then(|seen| seen.timeline.as_ref()) else {
+        return String::new();
+    };
+    let mut text = Vec::new();
+    draw(cell, event, width, &mut text).expect("memory takes all");
+    let text = String::from_utf8_lossy(&text);
+    let lanes = text.split("\n\n").next().unwrap_or("");
+    format!("{lanes}\n{LETTERS}\n")
 }
 
 fn draw(cell: &CellResult, event: &Event, width: usize, out: &mut dyn Write) -> io::Result<()> {
