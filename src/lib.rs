@@ -18,6 +18,7 @@ pub mod command;
 pub mod environment;
 pub mod exit;
 pub mod experiment;
+pub mod lessons;
 pub mod load;
 pub mod loaded;
 pub mod object;

@@ -80,6 +80,12 @@ fn the_pure_half_knows_no_kernel_clock_or_file() {
     );
     check_free_of("src/words", &impure, &[]);
     check_free_of("src/words", &["crate::", "std::env"], &["src/words/tests.rs"]);
+    check_free_of("src/lessons", &impure, &["src/lessons/tests.rs"]);
+    check_free_of(
+        "src/lessons",
+        &["std::env", "crate::command", "crate::cli", "crate::cell", "crate::runner", "crate::report"],
+        &["src/lessons/tests.rs"],
+    );
     check_free_of("src/runner", &["crate::wait"], &[]);
     check_free_of(
         "src/client",
