@@ -6,6 +6,7 @@ use std::path::PathBuf;
 mod advise;
 mod attach;
 mod explain;
+mod learn;
 mod load;
 mod overview;
 mod report;
@@ -14,6 +15,7 @@ mod watch;
 pub use advise::AdviseArgs;
 pub use attach::AttachArgs;
 pub use explain::{ExplainArgs, ListArgs};
+pub use learn::LearnArgs;
 pub use load::LoadArgs;
 pub use overview::OVERVIEW;
 pub use report::ReportArgs;
@@ -65,6 +67,15 @@ pub enum Command {
         after_help = "Examples:\n  herd explain herd\n  herd explain table\n  herd explain wakeups_per_event\n  herd explain EPOLLEXCLUSIVE --lang zh\n  herd explain FAIL"
     )]
     Explain(ExplainArgs),
+    /// Lessons: predict, run it here, be surprised, understand.
+    ///
+    /// Each asks for predictions, runs an experiment and shows both side by side, with
+    /// what happened in the kernel and where to read it. Goes on where you stopped;
+    /// progress is kept in $XDG_STATE_HOME/herd/learn.json.
+    #[command(
+        after_help = "Examples:\n  herd learn\n  herd learn --list\n  herd learn --lesson 6\n  herd learn --lesson herd --no-questions --lang zh"
+    )]
+    Learn(LearnArgs),
     /// Show a stored result in any format.
     #[command(after_help = "Example:\n  herd show results/herd-1764000000.json --format csv")]
     Show(ShowArgs),

@@ -32,6 +32,7 @@ fn main() -> ExitCode {
         Some(Command::Check(args)) => command::check::run(&args),
         Some(Command::List(args)) => command::list::run(&args),
         Some(Command::Explain(args)) => command::explain::run(&args),
+        Some(Command::Learn(args)) => command::learn::run(&args),
         Some(Command::Show(args)) => command::show::run(&args),
         Some(Command::Compare(args)) => command::compare::run(&args),
         Some(Command::Matrix(args)) => command::matrix::run(&args),

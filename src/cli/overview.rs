@@ -8,6 +8,7 @@ See the thundering herd, and the kernel's fix, counted exactly.
 Usage: herd [COMMAND]        without a command: the headline, as `herd run herd`
 
 Begin here
+  learn                      lessons: predict, run it here, understand why
   run [NAME or FILE]...      run experiments and show what they saw
   explain NAME or WORD       an experiment's lesson; what a word, a metric means
   list                       the experiments; --words, --metrics, --settings ..
@@ -22,8 +23,7 @@ Stored results (herd run --output DIR)
   report FILE...             as one web page, to show or to hand in
   compare, matrix            two of them; many kernels in one table
 Other kernels
-  vm --kernel FILE...        boot them in QEMU and run the same there
-  bisect-script              for `git bisect run`: which commit changed this?
+  vm, bisect-script          run the same in QEMU guests; for `git bisect run`
 
 Options of `herd run` work without a command, too. -V prints the version.
 `herd COMMAND --help` has all options and examples; man pages: `make install`.

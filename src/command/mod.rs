@@ -9,6 +9,7 @@ pub mod compare;
 pub mod doctor;
 pub mod explain;
 pub mod install;
+pub mod learn;
 pub mod list;
 pub mod load;
 mod locale;
