@@ -35,7 +35,7 @@ fn check_pair(row: &str, part: &str) {
     assert_eq!(said.err.lines().count(), 1, "one message: {}", said.err);
 }
 
-const BOUNDS: &str = "a number, { per_worker, slack }, { never_above }, { times_of, min, max }, { growth_from, below, below_from }, or bounds out of min, max, \
+const BOUNDS: &str = "a number, { per_worker, slack }, { never_above }, { times_of, min, max }, { growth_from, below, below_from }, { more_than, times }, or bounds out of min, max, \
                       min_per_worker, max_per_worker, mean_min, mean_max";
 
 #[test]

@@ -4,6 +4,7 @@ use super::super::grid::{groups, heading, rounded};
 use super::super::matrix::html::escaped;
 use super::markup::{figure, table};
 use super::svg::{Drawing, Scale, WIDTH, ticks};
+use crate::analysis::judge::short;
 use crate::results::CellResult;
 
 /// At least; more where many lines have to be named.
@@ -172,8 +173,8 @@ fn axes_of(
 /// No wider than the room beside the axis.
 fn brief(value: f64) -> String {
     match value {
-        value if value >= 1e6 => format!("{}M", rounded((value / 1e5).round() / 10.0)),
-        value if value >= 1e4 => format!("{}k", rounded((value / 1e3).round())),
+        value if value >= 1e6 => format!("{}M", short((value / 1e5).round() / 10.0)),
+        value if value >= 1e4 => format!("{}k", short((value / 1e3).round())),
         value => rounded(value),
     }
 }
