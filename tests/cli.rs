@@ -301,9 +301,14 @@ fn a_reader_that_has_had_enough_is_no_failure() {
 
 #[test]
 fn a_full_disk_is_a_failure_of_the_machine() {
-    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
-    let child = herd(["list"]).stdout(full).stderr(Stdio::piped()).spawn().unwrap();
-    lab::finish(Running(child)).exits(3).complains(&["cannot write to stdout: No space left"]);
+    let folder = Folder::new();
+    for args in [&["list"][..], &["learn", "--list"], &["learn", "--lesson", "where", "--no-questions"]] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let mut command = herd(args.iter().copied());
+        command.env("XDG_STATE_HOME", folder.path());
+        let child = command.stdout(full).stderr(Stdio::piped()).spawn().unwrap();
+        lab::finish(Running(child)).exits(3).complains(&["cannot write to stdout: No space left"]);
+    }
 }
 
 #[test]

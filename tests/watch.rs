@@ -319,6 +319,7 @@ fn what_cannot_be_watched_is_said() {
     let folder = Folder::new();
     let null = folder.file("null.toml", "title = \"t\"\n[[wait]]\nname = \"one\"\nkind = \"null\"\n");
     for (args, message) in [
+        (&["watch", "states"][..], "is a study, which has figures and no events to watch"),
         (&["watch", "emfile"][..], "emfile: \"level\" is a script, which has steps and no events to watch"),
         (&["watch", &null], "null: \"one\" does not touch the kernel, so there is nothing to watch"),
         (&["watch", "herd", "--set", "load=paced", "--set", "rate=1000"], "has events by the clock, not one by one"),

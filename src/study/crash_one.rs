@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use nix::unistd::Pid;
 
 use super::child::{Child, alone};
-use super::figures::{Figures, Trouble};
+use super::figures::{Figures, Trouble, refused};
 use super::{Study, Takes, here};
 use crate::experiment::Settings;
 use crate::experiment::settings::PlacementKind;
@@ -70,6 +71,8 @@ fn worker(board: &Board, index: usize) {
     word(board, 0).fetch_add(1, Ordering::AcqRel);
     futex::wait_while(word(board, if index == THIRD { 1 } else { 2 }), 0);
     if index == THIRD {
+        // A core limit of 0 does not stop helpers behind a pipe (core(5)); this does.
+        let _ = nix::sys::prctl::set_dumpable(false);
         crash();
     }
 }
@@ -114,12 +117,27 @@ fn threads(board: &Arc<Board>, workers: usize, figures: &mut Figures) -> Result<
     all_there(board, workers)?;
     figures.made(workers as u64);
     futex::store_and_wake(word(board, 1), 1);
-    // Comes back when the last thread is gone: a process ends as a whole.
+    // Comes back when the process has ended, and leaves it a zombie whose tasks can be
+    // looked at.
+    waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT).map_err(refused("waitid"))?;
+    let left = living(pid)?;
     died(process.wait(figures)?)?;
     figures.reaped(workers as u64);
-    let left = std::fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
     figures.add("survivors", left as f64);
     Ok(())
+}
+
+/// The tasks of a process that are neither dead nor zombies.
+fn living(pid: Pid) -> Result<usize, Trouble> {
+    let unread = |e: std::io::Error| Trouble::Broken(format!("/proc/{pid}/task: {e}"));
+    let mut left = 0;
+    for task in std::fs::read_dir(format!("/proc/{pid}/task")).map_err(unread)? {
+        // One that ends meanwhile has no state any more.
+        let stat = std::fs::read_to_string(task.map_err(unread)?.path().join("stat")).unwrap_or_default();
+        let state = stat.rsplit(") ").next().and_then(|rest| rest.chars().next());
+        left += usize::from(!matches!(state, None | Some('Z' | 'X')));
+    }
+    Ok(left)
 }
 
 fn processes(board: &Board, workers: usize, figures: &mut Figures) -> Result<(), Trouble> {

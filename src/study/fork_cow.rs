@@ -125,7 +125,7 @@ fn write(memory: &Region) -> Result<Took, Trouble> {
     // The kernel itself writes to a page of ours when a task that uses rseq(2), as glibc
     // does, was switched out, or, on some kernels, has changed its CPU. So it is
     // switched out once before the count, and stays on its CPU.
-    poll(&mut [], 1u8).map_err(refused("poll"))?;
+    switched_out()?;
     for _ in 0..2 {
         faults()?;
         clock::of_thread()?;
@@ -135,6 +135,22 @@ fn write(memory: &Region) -> Result<Took, Trouble> {
     memory.write(2);
     let (ended, after) = (clock::of_thread()?, faults()?);
     Ok(Took { faults: after - before, ns: (ended - began).as_nanos() as u64 })
+}
+
+/// Comes back when this thread has left its CPU and is on it again.
+fn switched_out() -> Result<(), Trouble> {
+    let switches = || {
+        let usage = getrusage(UsageWho::RUSAGE_THREAD).map_err(refused("getrusage"))?;
+        Ok(usage.voluntary_context_switches())
+    };
+    let before = switches()?;
+    for _ in 0..1000 {
+        poll(&mut [], 1u8).map_err(refused("poll"))?;
+        if switches()? > before {
+            return Ok(());
+        }
+    }
+    Err(Trouble::Broken("a sleep of 1 ms, a thousand times, was never a switch".into()))
 }
 
 fn faults() -> Result<u64, Trouble> {

@@ -23,13 +23,15 @@ const LOWEST: usize = 16;
 const LONGEST: usize = 4096;
 
 /// What came instead of what was asked for.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Stop {
     /// The student typed q, or closed the terminal's input.
     Enough,
     Signal(i32),
     /// Nobody reads what we write.
     Unread,
+    /// It could not be written, for this reason.
+    Failed(String),
 }
 
 /// What was typed.
@@ -110,7 +112,10 @@ impl Console {
 
     pub fn write(&self, text: &str) -> Result<(), Stop> {
         let mut out = io::stdout().lock();
-        out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|_| Stop::Unread)
+        out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|e| match e.kind() {
+            io::ErrorKind::BrokenPipe => Stop::Unread,
+            _ => Stop::Failed(format!("cannot write to stdout: {e}")),
+        })
     }
 
     /// Blocks on pages, none cut that fits one; each page waits for Enter.

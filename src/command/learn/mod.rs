@@ -86,6 +86,7 @@ fn end(halt: Halt, texts: &Catalogue) -> Result<Exit, Failure> {
     let exit = match halt {
         Halt::Failure(failure) => return Err(failure),
         Halt::Stop(Stop::Unread) => return Ok(Exit::Pass),
+        Halt::Stop(Stop::Failed(why)) => return Err(Failure::machine(why)),
         Halt::Stop(Stop::Enough) => Exit::Pass,
         Halt::Stop(Stop::Signal(signal)) => Exit::Signal(signal),
     };

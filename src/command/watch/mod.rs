@@ -97,6 +97,9 @@ fn unwatchable(cell: &Cell) -> Option<&'static str> {
     if !settings.script.is_empty() {
         return Some("is a script, which has steps and no events to watch (try `herd run`)");
     }
+    if settings.is_study() {
+        return Some("is a study, which has figures and no events to watch (try `herd run`)");
+    }
     if settings.worker.wait == "null" {
         return Some("does not touch the kernel, so there is nothing to watch");
     }
