@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use super::soak::Size;
 use herd::cell::Plan;
 use herd::experiment::cells::Set;
 use herd::experiment::{Settings, keys};
@@ -104,6 +105,34 @@ pub fn observe_with(settings: &Settings, count_with: Option<&str>) -> Observatio
         }
     }
     panic!("{TRIES} runs of one cell could not be measured");
+}
+
+/// Runs one cell and looks at its coordinator again and again while it does. The first
+/// look is soon after the start, none is after its end.
+pub fn watched(settings: &Settings, every: Duration) -> (Observation, Vec<Size>) {
+    let mut child = start(settings, None);
+    let mut out = child.stdout.take().expect("piped");
+    let reader = std::thread::spawn(move || {
+        let mut text = String::new();
+        out.read_to_string(&mut text).map(|_| text)
+    });
+    let mut sizes = Vec::new();
+    while !reader.is_finished() {
+        sizes.extend(size(child.id()));
+        std::thread::sleep(every);
+    }
+    let text = reader.join().expect("it only reads").expect("JSON");
+    child.wait().expect("our own child");
+    let seen: Observation = serde_json::from_str(&text).expect("the cell ends with an observation");
+    assert_eq!(seen.end, End::Complete);
+    (seen, sizes)
+}
+
+fn size(pid: u32) -> Option<Size> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib = line.split_whitespace().next()?.parse().ok()?;
+    Some(Size { kib, descriptors: std::fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count() as u64 })
 }
 
 /// PSS and private memory in KiB of some of `workers` worker processes, read

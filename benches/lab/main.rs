@@ -9,6 +9,7 @@ mod beside;
 mod cells;
 mod load;
 mod peers;
+mod soak;
 
 use std::hint::black_box;
 use std::process::ExitCode;
@@ -50,11 +51,14 @@ const PARTS: &[Part] = &[
     ("overhead", overhead),
     ("peers", peers::peers),
     ("load", load::load),
+    ("soak", soak::soak),
 ];
 
 /// How much to run, and what did not hold.
 struct Bench {
     quick: bool,
+    /// Parts were asked for by name: ten minutes for one of them are no surprise.
+    named: bool,
     broken: Vec<String>,
 }
 
@@ -87,7 +91,7 @@ fn main() -> ExitCode {
         eprintln!("unknown part {unknown:?}; the parts are {}", known.join(", "));
         return ExitCode::from(2);
     }
-    let mut bench = Bench { quick: has("--quick"), broken: Vec::new() };
+    let mut bench = Bench { quick: has("--quick"), named: !named.is_empty(), broken: Vec::new() };
     let here = environment::read();
     println!(
         "Linux {}, {} CPUs ({}), herd {}, load {}{}",
