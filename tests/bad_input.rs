@@ -35,7 +35,8 @@ fn check_pair(row: &str, part: &str) {
     assert_eq!(said.err.lines().count(), 1, "one message: {}", said.err);
 }
 
-const BOUNDS: &str = "a number, { per_worker, slack }, { never_above }, { times_of, min, max }, { growth_from, below, below_from }, { more_than, times }, or bounds out of min, max, \
+const BOUNDS: &str = "a number, { per_worker, slack }, { per_event }, { never_above }, { times_of, min, max }, \
+                      { growth_from, below, below_from }, { more_than, times }, or bounds out of min, max, \
                       min_per_worker, max_per_worker, mean_min, mean_max";
 
 #[test]
@@ -111,6 +112,8 @@ fn wrong_types_and_values_are_told_with_what_is_wanted() {
         3,
         "winners must be one of rotation, first, last, even, uniform, decreasing, not \"nobody\"",
     );
+    let both = "[[expect]]\nclaims = { per_event = 1, slack = 1 }";
+    check(both, 3, &format!("claims must be {BOUNDS}, not {{ per_event = 1, slack = 1 }}"));
     check("[[expect]]\nerror = 22", 3, "error must be an errno by name, such as \"EINVAL\", not 22");
 }
 

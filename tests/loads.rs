@@ -7,6 +7,7 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use herd::experiment::{Experiment, Rule, embedded};
 use herd::results::{CellResult, Results, Verdict};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -224,6 +225,39 @@ fn idle_connections_stay_beside_the_load() {
         let counts = ["served", "claims", "tasks"].map(|name| metric(&cell, name));
         assert_eq!(counts, [101.0, 101.0, tasks], "{}", cell.id);
         assert_eq!(cell.workers.iter().map(|worker| worker.held).sum::<u64>(), 30, "{}", cell.id);
+    }
+}
+
+#[test]
+fn experiments_take_another_number_of_events() {
+    let few = ["--set", "events=61", "--set", "clients=4", "--format", "json", "--quiet"];
+    for (name, more) in [("server-models", "warmup=3"), ("c10k", "idle_connections=0,20"), ("keep-alive", "warmup=3")] {
+        let said = herd(&[&["run", name, "--set", more], &few[..]].concat());
+        let results = Results::parse("stdout", &said.out).unwrap_or_else(|e| panic!("{e}\n{said:#?}"));
+        let judged = results.cells.iter().flat_map(|cell| &cell.expectations);
+        // One by one: what CPU time relates to needs more events than these.
+        let counts: Vec<_> = judged.filter(|e| ["served", "helpers", "answers"].contains(&&*e.metric)).collect();
+        assert!(counts.len() >= results.cells.len(), "{name}");
+        for count in counts.into_iter().filter(|count| count.verdict != Verdict::Skip) {
+            let want = if count.metric == "answers" { "610" } else { "61" };
+            let said = (count.expected.as_str(), count.measured.as_str(), count.verdict);
+            assert_eq!(said, (want, want, Verdict::Pass), "{name}: {}", count.metric);
+        }
+    }
+}
+
+#[test]
+fn no_experiment_fixes_what_follows_its_events() {
+    for (path, text) in embedded::FILES {
+        for cell in Experiment::parse(path, text).unwrap().cells(&[]).unwrap() {
+            let follows = |metric: &str| ["served", "helpers", "answers", "claims", "events"].contains(&metric);
+            let fixed = cell.expectations.iter().find(|e| {
+                follows(&e.metric)
+                    && cell.settings.has_events()
+                    && matches!(e.rule, Rule::Exact(number) if number > 0.0)
+            });
+            assert!(fixed.is_none(), "{}: write {{ per_event = .. }} for {fixed:?}", cell.id);
+        }
     }
 }
 

@@ -212,6 +212,10 @@ fn every_kind_of_number_rule_holds_and_fails() {
     check_rule("spurious_hidden_per_event = 2", false, true);
     check_rule("spurious_visible_per_event = 0", true, true);
     check_rule("claims = 6", true, true);
+    check_rule("claims = { per_event = 1 }", true, true);
+    check_rule("wakeups = { per_event = 1 }", true, false);
+    check_rule("wakeups = { per_event = 3 }", false, true);
+    check_rule("wakeups = { per_event = 0.999 }", false, false);
     check_rule("idle_workers = 1", false, false);
     // A metric without a value cannot be as expected.
     check_rule("dsleeps = 0", false, false);

@@ -296,7 +296,7 @@ pub fn one(expectation: &Expectation, facts: &Facts<'_>) -> Judged {
             None if facts.seen.omitted.contains_key(&expectation.metric) => {
                 return skipped(expectation, facts.seen.omitted[&expectation.metric].clone());
             }
-            Some(value) => (within(rule, &value, facts.settings.workers), number(&value)),
+            Some(value) => (within(rule, &value, facts), number(&value)),
             None => (false, "no value".into()),
         },
     };
@@ -310,12 +310,16 @@ pub fn one(expectation: &Expectation, facts: &Facts<'_>) -> Judged {
     }
 }
 
-fn within(rule: &Rule, value: &Value, workers: u32) -> bool {
-    let workers = f64::from(workers);
+fn within(rule: &Rule, value: &Value, facts: &Facts<'_>) -> bool {
+    let workers = f64::from(facts.settings.workers);
     // Sums of whole numbers divided by whole numbers: compare with a hair's width.
     let (at_least, at_most) = (|a: f64, b: f64| a >= b - 1e-9, |a: f64, b: f64| a <= b + 1e-9);
     match rule {
         Rule::Exact(want) => at_least(value.min, *want) && at_most(value.max, *want),
+        Rule::PerEvent { per_event } => {
+            let want = per_event * facts.seen.fired as f64;
+            at_least(value.min, want) && at_most(value.max, want)
+        }
         Rule::PerWorker { per_worker, slack } => {
             let floor = per_worker * workers;
             at_least(value.min, floor) && at_most(value.mean, floor + slack)

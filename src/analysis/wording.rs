@@ -30,6 +30,11 @@ pub fn expected(rule: &Rule, settings: Option<&Settings>) -> String {
         Rule::PerWorker { per_worker, slack } => {
             format!("{}, on average at most {} more", times(*per_worker), short(*slack))
         }
+        Rule::PerEvent { per_event } => match settings {
+            // How many there are in a given time is not known before.
+            Some(settings) if settings.traffic.duration_ms == 0 => short(per_event * settings.events as f64),
+            _ => format!("{} x events", short(*per_event)),
+        },
         Rule::Winners(want) => format!("{want:?}").to_lowercase(),
         Rule::Growth(growth) => growth.to_string(),
         Rule::Error(name) => name.clone(),

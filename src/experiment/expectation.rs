@@ -40,6 +40,10 @@ pub enum Rule {
         per_worker: f64,
         slack: f64,
     },
+    /// Exactly so many for each event that was fired, so that the rule follows `events`.
+    PerEvent {
+        per_event: f64,
+    },
     Winners(Winners),
     /// The refused call's errno, by name.
     Error(String),
@@ -196,7 +200,7 @@ impl Rule {
     }
 
     fn parse_number(value: &Value) -> Result<Rule, String> {
-        let wanted = "a number, { per_worker, slack }, { never_above }, { times_of, min, max }, \
+        let wanted = "a number, { per_worker, slack }, { per_event }, { never_above }, { times_of, min, max }, \
                       { growth_from, below, below_from }, { more_than, times }, or bounds out of min, max, \
                       min_per_worker, max_per_worker, mean_min, mean_max";
         // JSON has no nan and no inf: a stored result could not be read back.
@@ -213,6 +217,10 @@ impl Rule {
                 per_worker: as_number(per_worker).ok_or(wanted)?,
                 slack: table.get("slack").map_or(Some(0.0), as_number).ok_or(wanted)?,
             });
+        }
+        if let Some(each) = table.get("per_event") {
+            let per_event = as_number(each).filter(|_| table.len() == 1).ok_or(wanted)?;
+            return Ok(Rule::PerEvent { per_event });
         }
         if let Some(bound) = table.get("never_above") {
             let alone = table.len() == 1;
