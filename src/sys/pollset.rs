@@ -1,13 +1,14 @@
-//! poll(2) and ppoll(2) on descriptors it owns, without building a list for every call.
+//! poll(2) and ppoll(2) without building a list for every call: on descriptors it owns, and
+//! on those of others that come and go.
 
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 
 /// Descriptors to poll.
 pub struct PollSet {
-    /// Keeps the descriptors of `entries` open.
-    owned: Vec<Option<OwnedFd>>,
+    /// Keeps the descriptors of the first `entries` open.
+    _owned: Vec<OwnedFd>,
     entries: Vec<libc::pollfd>,
 }
 
@@ -16,25 +17,23 @@ impl PollSet {
     pub fn new(watched: Vec<(OwnedFd, libc::c_short)>) -> PollSet {
         let entries =
             watched.iter().map(|(fd, events)| libc::pollfd { fd: fd.as_raw_fd(), events: *events, revents: 0 });
-        PollSet { entries: entries.collect(), owned: watched.into_iter().map(|(fd, _)| Some(fd)).collect() }
+        PollSet { entries: entries.collect(), _owned: watched.into_iter().map(|(fd, _)| fd).collect() }
     }
 
     /// One more, with this number: behind all others, or in the place of one that was removed.
-    pub fn put(&mut self, number: usize, fd: OwnedFd, events: libc::c_short) {
-        let entry = libc::pollfd { fd: fd.as_raw_fd(), events, revents: 0 };
+    /// It stays its owner's, who says when it is closed ([`PollSet::remove`]); until then
+    /// poll(2) would say POLLNVAL of it.
+    pub fn put(&mut self, number: usize, fd: RawFd, events: libc::c_short) {
+        let entry = libc::pollfd { fd, events, revents: 0 };
         match self.entries.get_mut(number) {
-            Some(place) => (*place, self.owned[number]) = (entry, Some(fd)),
-            None => {
-                self.entries.push(entry);
-                self.owned.push(Some(fd));
-            }
+            Some(place) => *place = entry,
+            None => self.entries.push(entry),
         }
     }
 
-    /// Closes the one with this number; poll(2) passes over the place.
+    /// The one with this number is closed; poll(2) passes over the place.
     pub fn remove(&mut self, number: usize) {
         self.entries[number] = libc::pollfd { fd: -1, events: 0, revents: 0 };
-        self.owned[number] = None;
     }
 
     /// Sleeps without a limit until one is ready; appends the numbers of all
