@@ -27,8 +27,9 @@ const PROC_TRIES: usize = 3;
 /// What the results are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// To be looked at. A cell beyond a limit of this machine is a wrong request,
-    /// and what did not run is left out.
+    /// To be looked at. A cell beyond a limit of this machine is a wrong request, but for
+    /// silent connections: how many a model can hold is what is asked there, so it is
+    /// skipped with the limit as its reason. What did not run is left out.
     Show,
     /// To be relied on. A cell beyond a limit is skipped, and what did not run
     /// after a signal is invalid.
@@ -143,7 +144,8 @@ pub fn planned(experiments: &[Experiment], sets: &[Set], purpose: Purpose) -> Re
     for experiment in experiments {
         for cell in experiment.cells(sets)? {
             let why = limits.refuse(&cell.settings);
-            if let (Some(why), Purpose::Show) = (&why, purpose) {
+            let asks_for_limits = cell.settings.traffic.idle_connections > 0;
+            if let (Some(why), Purpose::Show, false) = (&why, purpose, asks_for_limits) {
                 return Err(Failure::usage(format!("{}: {}: {why}", experiment.path, cell.id)));
             }
             cells.push(Planned { cell, refused: why });

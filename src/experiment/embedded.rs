@@ -106,6 +106,7 @@ embed![
     "97-keep-alive.toml",
     "98-server-models-wide.toml",
     "99-server-models-paced.toml",
+    "9a-c10k-wide.toml",
     "a0-states.toml",
     "a1-entry-cost.toml",
     "a2-switch-cost.toml",

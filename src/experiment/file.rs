@@ -96,13 +96,17 @@ pub struct Experiment {
 const TOP: &[&str] =
     &["title", "question", "why", "look", "moral", "long", "needs", "table", "defaults", "wait", "matrix", "expect"];
 
-/// The name in `experiments/NN-name.toml`. After 99 comes a0.
+/// The name in `experiments/NN-name.toml`. After 99 come 9a and a0.
 pub fn name_of(path: &str) -> String {
     let stem = path.rsplit('/').next().unwrap_or(path);
     let stem = stem.strip_suffix(".toml").unwrap_or(stem);
-    let is_place = |text: &str| text.strip_prefix('a').unwrap_or(text).bytes().all(|b| b.is_ascii_digit());
+    let is_place = |text: &str| {
+        let digits = text.bytes().filter(u8::is_ascii_digit).count();
+        // At most one a, so that a word of these letters is none.
+        digits > 0 && text.bytes().all(|b| b.is_ascii_digit() || b == b'a') && text.len() - digits <= 1
+    };
     match stem.split_once('-') {
-        Some((place, rest)) if is_place(place) && place != "a" => rest.into(),
+        Some((place, rest)) if is_place(place) => rest.into(),
         _ => stem.into(),
     }
 }

@@ -22,6 +22,8 @@ const NONE: Limits = Limits {
     tasks_now: 0,
     descriptors: u64::MAX,
     somaxconn: u64::MAX,
+    maps: u64::MAX,
+    memory_kib: u64::MAX,
     cpus: u128::MAX,
 };
 
@@ -139,6 +141,8 @@ mod tests {
             tasks_now: 100,
             descriptors: 1024,
             somaxconn: 128,
+            maps: 65_530,
+            memory_kib: u64::MAX,
             cpus: u128::MAX,
         };
         let found = allowances(&machine, Some((32_768, 60_999)));

@@ -12,6 +12,15 @@ use crate::{load, object};
 /// What the lab itself has open in a process, at most.
 const OWN_DESCRIPTORS: u64 = 64;
 
+/// KiB that a helper takes at least, beside what it shares: its kernel stack, its page
+/// tables, the touched part of its own stack, both ends of its connection. 10,000 took 32
+/// and 86 KiB each of MemAvailable (threads and children, Linux 6.18.44).
+const THREAD_KIB: u64 = 24;
+const CHILD_KIB: u64 = 64;
+
+/// Mappings of a thread: its stack and the guard below it.
+const THREAD_MAPS: u64 = 2;
+
 /// What this machine allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -26,6 +35,10 @@ pub struct Limits {
     /// Hard limit of RLIMIT_NOFILE: we raise the soft one ourselves.
     pub descriptors: u64,
     pub somaxconn: u64,
+    /// vm.max_map_count: mappings of one process.
+    pub maps: u64,
+    /// Memory that is to be had, in KiB: MemAvailable, or memory.max of our cgroup.
+    pub memory_kib: u64,
     /// The CPUs we may use, one bit each; those beyond the bits are taken for allowed.
     pub cpus: u128,
 }
@@ -47,6 +60,8 @@ impl Limits {
             tasks_now: tasks_now(),
             descriptors: hard(Resource::RLIMIT_NOFILE),
             somaxconn: number("/proc/sys/net/core/somaxconn"),
+            maps: number("/proc/sys/vm/max_map_count"),
+            memory_kib: memory_kib(),
             cpus: crate::sys::cpus::allowed().map_or(u128::MAX, bits),
         }
     }
@@ -69,16 +84,20 @@ impl Limits {
         let placement = settings.placement();
         let workers = u64::from(settings.workers);
         // The coordinator and the front end are tasks as well.
-        let tasks = workers + u64::from(settings.pressure.background) + helpers(settings) + 2;
+        let helpers = helpers(settings);
+        let tasks = workers + u64::from(settings.pressure.background) + helpers + 2;
         let room = |limit: u64| limit.saturating_sub(self.tasks_now);
+        let (who_needs, fewer) = match helpers {
+            0 => (format!("{workers} workers need"), "workers"),
+            _ => (format!("{} for each of {helpers} clients needs", helper(settings)), "clients and idle_connections"),
+        };
         let too_few = |what: &str, limit: u64, how: &str| {
-            Some(format!(
-                "{workers} workers need {tasks} tasks, but {what} is {limit} and {} are in use; {how}",
-                self.tasks_now
-            ))
+            let in_use = self.tasks_now;
+            Some(format!("{who_needs} {tasks} tasks, but {what} is {limit} and {in_use} are in use; {how}"))
         };
         if tasks > room(self.user_tasks) {
-            return too_few("RLIMIT_NPROC", self.user_tasks, "raise it with `ulimit -u` or choose fewer workers");
+            let how = format!("raise it with `ulimit -u` or choose fewer {fewer}");
+            return too_few("RLIMIT_NPROC", self.user_tasks, &how);
         }
         if tasks > room(self.pid_max) {
             return too_few("kernel.pid_max", self.pid_max, "raise it with `sysctl kernel.pid_max=N`");
@@ -88,6 +107,23 @@ impl Limits {
         }
         if tasks > self.cgroup_tasks {
             return too_few("pids.max of the cgroup", self.cgroup_tasks, "raise it there, or run outside that cgroup");
+        }
+        let threads = settings.worker.wait == "thread-per-client";
+        if threads && helpers.saturating_mul(THREAD_MAPS) > self.maps {
+            return Some(format!(
+                "{who_needs} {} mappings, but vm.max_map_count is {}; raise it with `sysctl vm.max_map_count=N`, or \
+                 choose fewer {fewer}",
+                helpers * THREAD_MAPS,
+                self.maps
+            ));
+        }
+        let memory = helpers.saturating_mul(if threads { THREAD_KIB } else { CHILD_KIB });
+        if memory > self.memory_kib {
+            return Some(format!(
+                "{who_needs} at least {} MiB of memory, but {} MiB are available; choose fewer {fewer}",
+                memory / 1024,
+                self.memory_kib / 1024
+            ));
         }
         let batch = load::find(&settings.load).map_or(1, |load| load.batch(settings));
         let kept =
@@ -139,6 +175,10 @@ fn helpers(settings: &Settings) -> u64 {
     }
 }
 
+fn helper(settings: &Settings) -> &'static str {
+    if settings.worker.wait == "thread-per-client" { "a thread" } else { "a child" }
+}
+
 /// The CPUs that workers name.
 fn pinned_to(settings: &Settings) -> impl Iterator<Item = u32> {
     let workers = 0..if settings.overrides.is_empty() { 1 } else { settings.workers };
@@ -169,6 +209,18 @@ fn bits(cpus: Vec<usize>) -> u128 {
     cpus.into_iter().filter(|cpu| *cpu < 128).fold(0, |bits, cpu| bits | 1 << cpu)
 }
 
+/// What the kernel could give, but never more than our cgroups may have. What these use now
+/// is not taken off: most of it may be file cache, which goes when memory is asked for.
+fn memory_kib() -> u64 {
+    let bytes = |path: String| fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
+    let files = ["memory.max", "memory.limit_in_bytes"].map(|name| crate::cgroup::files("memory", name));
+    let groups = files.into_iter().flatten().filter_map(bytes).map(|bytes| bytes / 1024);
+    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let here =
+        text.lines().find_map(|line| line.strip_prefix("MemAvailable:")?.trim().strip_suffix(" kB")?.parse().ok());
+    groups.chain(here).min().unwrap_or(u64::MAX)
+}
+
 /// Behind the slash of the fourth field of /proc/loadavg.
 fn tasks_now() -> u64 {
     let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
@@ -188,6 +240,8 @@ mod tests {
         tasks_now: 100,
         descriptors: 20_000,
         somaxconn: 4096,
+        maps: 65_530,
+        memory_kib: u64::MAX,
         cpus: 0b11,
     };
 
@@ -216,6 +270,29 @@ mod tests {
         check(Limits { cgroup_tasks: 50, ..ROOMY }, &many, Some("pids.max of the cgroup is 50"));
         let few_fds = Limits { descriptors: 64, ..ROOMY };
         check(few_fds, &Settings::default(), Some("RLIMIT_NOFILE is 64"));
+    }
+
+    #[test]
+    fn a_thread_or_child_for_each_client_says_where_it_stops() {
+        let held = |kind: &str, idle: u64| {
+            settings(|s| (s.worker.wait, s.workers, s.traffic.idle_connections) = (kind.into(), 1, idle))
+        };
+        let (fork, thread, one_loop) = ("fork-per-client", "thread-per-client", "epoll");
+        for kind in [fork, thread, one_loop] {
+            check(ROOMY, &held(kind, 10_000), None);
+            check(ROOMY, &held(kind, 19_990), Some("descriptors in one process, but RLIMIT_NOFILE is 20000"));
+        }
+        let few = Limits { cgroup_tasks: 5000, ..ROOMY };
+        let pids = "a child for each of 10000 clients needs 10003 tasks, but pids.max of the cgroup is 5000";
+        check(few, &held(fork, 10_000), Some(pids));
+        check(few, &held(one_loop, 10_000), None);
+        let many = Limits { pid_max: 4_000_000, descriptors: 1_000_000, ..ROOMY };
+        check(many, &held(thread, 40_000), Some("a thread for each of 40000 clients needs 80000 mappings"));
+        check(many, &held(fork, 40_000), None);
+        let small = Limits { memory_kib: 300 << 10, ..ROOMY };
+        check(small, &held(fork, 10_000), Some("at least 625 MiB of memory, but 300 MiB are available"));
+        check(small, &held(thread, 10_000), None);
+        check(small, &held(one_loop, 10_000), None);
     }
 
     #[test]
