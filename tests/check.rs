@@ -166,6 +166,10 @@ fn mistakes_in_the_new_rules_name_their_line() {
         "mistake.toml:6: unknown wait \"bb\" in growth_from; did you mean \"b\"?",
     );
     wrong("wakeups_per_event = { growth_from = \"b\" }", "wakeups_per_event must be { growth_from = \"a row\", below");
+    wrong(
+        "wakeups_per_event = { more_than = \"b\", over = \"worker\" }",
+        "mistake.toml:6: unknown axis \"worker\" in over; name a key of [matrix]",
+    );
     wrong("wakeups_per_event = { never_above = 0, max = 1 }", "mistake.toml:8: wakeups_per_event must be");
     wrong("share = { worker = 0, part = 1 }", "mistake.toml:8: share must be { worker = 0 }");
     wrong(

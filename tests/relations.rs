@@ -67,16 +67,20 @@ fn a_row_that_was_skipped_or_is_missing_skips_or_leaves_it_open() {
     );
 }
 
-/// Four rows and as many samples as there are figures of each, as wakeups per event of
-/// the null wait; what the growth of `this` came to in the first sample.
+/// Four rows; what the growth of `this` came to in the first sample.
 fn growth(rows: [(&str, &[u64]); 4]) -> (Verdict, String) {
+    over_samples(&rows, "{ growth_from = \"this from\", below = \"that\", below_from = \"that from\" }")
+}
+
+/// Rows with as many samples as there are figures of each, as wakeups per event of the
+/// null wait; what the rule of `this` came to in the first sample.
+fn over_samples(rows: &[(&str, &[u64])], rule: &str) -> (Verdict, String) {
     let samples = rows[0].1.len();
     let axis: Vec<usize> = (1..=samples).collect();
-    let waits: String = rows.map(|(row, _)| format!("[[wait]]\nname = {row:?}\n")).concat();
+    let waits: String = rows.iter().map(|(row, _)| format!("[[wait]]\nname = {row:?}\n")).collect();
     let text = format!(
         "title = \"t\"\n[defaults]\nkind = \"null\"\nevents = 4\n[matrix]\nsample = {axis:?}\n{waits}\
-         [[expect]]\nwait = \"this\"\nsample = 1\n\
-         wakeups_per_event = {{ growth_from = \"this from\", below = \"that\", below_from = \"that from\" }}\n"
+         [[expect]]\nwait = \"this\"\nsample = 1\nwakeups_per_event = {rule}\n"
     );
     let here = Here { release: "6.1", realtime: false, lacks: &|_| None };
     let cells = Experiment::parse("t.toml", &text).unwrap().cells(&[]).unwrap();
@@ -109,6 +113,24 @@ fn a_growth_is_settled_over_samples_or_left_undecided() {
     check(of(&[18, 19, 20], &[13, 16, 16]), Verdict::Fail, "x 1.9");
     check(of(&[15, 16, 20], &[13, 16, 16]), Verdict::Skip, "undecided");
     check(of(&[11, 11], &[16, 16]), Verdict::Skip, "2 samples");
+}
+
+#[test]
+fn two_rows_are_compared_along_an_axis_or_left_undecided() {
+    let of = |this: &[u64], that: &[u64], more: &str| {
+        over_samples(&[("this", this), ("that", that)], &format!("{{ more_than = \"that\", over = \"sample\"{more} }}"))
+    };
+    let check = |found: (Verdict, String), verdict: Verdict, words: &str| {
+        assert!(found.0 == verdict && found.1.contains(words), "{found:?}");
+    };
+    check(of(&[8, 9, 12], &[5, 7, 6], ""), Verdict::Pass, "9 (8 to 12) to 6 (5 to 7)");
+    // Each is more at its own place, but the ranges touch: no more is known than that.
+    check(of(&[8, 9, 12], &[7, 8, 11], ""), Verdict::Skip, "undecided");
+    check(of(&[5, 7, 6], &[8, 9, 12], ""), Verdict::Fail, "6 (5 to 7) to 9 (8 to 12)");
+    check(of(&[5, 7, 9], &[8, 9, 12], ""), Verdict::Skip, "undecided");
+    check(of(&[8, 9, 12], &[2, 2, 3], ", times = 2"), Verdict::Pass, "9 (8 to 12) to 2 (2 to 3)");
+    check(of(&[8, 9, 12], &[2, 2, 4], ", times = 2"), Verdict::Skip, "undecided");
+    check(of(&[8, 9], &[1, 2], ""), Verdict::Skip, "2 values over sample");
 }
 
 #[test]

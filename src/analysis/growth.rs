@@ -49,7 +49,7 @@ fn ratios(mates: &[&CellResult], metric: &str, row: &str, from: &str) -> Vec<f64
     found
 }
 
-fn median(sorted: &[f64]) -> f64 {
+pub(super) fn median(sorted: &[f64]) -> f64 {
     let middle = sorted.len() / 2;
     if sorted.len() % 2 == 1 { sorted[middle] } else { (sorted[middle - 1] + sorted[middle]) / 2.0 }
 }

@@ -1,18 +1,23 @@
 //! Expectations that compare a cell with the cell of another row.
 //!
 //! Pure, and after all cells ran: looks up the other cell, compares the two
-//! averages, and draws the verdict of the cell anew. What cannot be said about
-//! the other cell cannot be said about the relation either.
+//! averages, or the values of the two rows along an axis, and draws the verdict of
+//! the cell anew. What cannot be said about the other cell cannot be said about the
+//! relation either.
 
 use std::collections::HashMap;
 
 use super::growth;
 use super::judge::{self, short};
 use crate::experiment::Rule;
+use crate::experiment::expectation::More;
 use crate::results::{CellResult, Judged, Verdict};
 
 /// The reason of a relation that nobody has settled.
 pub const OPEN: &str = "the row it is compared with has not run";
+
+/// Fewer values along an axis have no range to speak of.
+const FEWEST: usize = 3;
 
 /// What two cells that are compared have in common.
 type Key<'a> = (&'a str, &'a str, &'a [(String, String)], u32);
@@ -36,7 +41,13 @@ fn settled(cells: &[CellResult]) -> Vec<(usize, usize, Judged)> {
             if let (Some(row), OPEN) = (rule.rule.other(), judged.reason.as_str())
                 && let Some(other) = others.get(&key(cell, row))
             {
-                found.push((at, index, compared(judged, &rule.rule, cell, other)));
+                let outcome = match &rule.rule {
+                    Rule::More(More { over: Some(axis), times, .. }) => {
+                        along(judged, axis, *times, [cell, other], cells)
+                    }
+                    rule => compared(judged, rule, cell, other),
+                };
+                found.push((at, index, outcome));
             }
         }
     }
@@ -80,6 +91,31 @@ fn compared(open: &Judged, rule: &Rule, cell: &CellResult, other: &CellResult) -
         }
         _ => open.clone(),
     }
+}
+
+/// The two rows by their values at all places of an axis.
+fn along(open: &Judged, axis: &str, times: Option<f64>, rows: [&CellResult; 2], cells: &[CellResult]) -> Judged {
+    let rest = |cell: &CellResult| cell.axes.iter().filter(|(key, _)| key != axis).cloned().collect::<Vec<_>>();
+    let of = |row: &CellResult| {
+        let mates = cells.iter().filter(|cell| {
+            cell.experiment == row.experiment
+                && (&cell.row, cell.repetition) == (&row.row, row.repetition)
+                && rest(cell) == rest(row)
+        });
+        let sound = mates.filter(|cell| judge::conservation(cell).verdict == Verdict::Pass);
+        let mut values: Vec<f64> = sound.filter_map(|cell| cell.metrics.get(&open.metric).copied().flatten()).collect();
+        values.sort_by(f64::total_cmp);
+        values
+    };
+    let values = rows.map(of);
+    let fewest = values.iter().map(Vec::len).min().unwrap_or(0);
+    if fewest < FEWEST {
+        let reason = format!("undecided: {fewest} values over {axis}, and fewer than {FEWEST} have no range");
+        return Judged { verdict: Verdict::Skip, reason, ..open.clone() };
+    }
+    let [this, that] = values.map(|sorted| [sorted[0], growth::median(&sorted), sorted[sorted.len() - 1]]);
+    let (verdict, reason) = more_than(this, that, times.unwrap_or(1.0));
+    Judged { verdict, measured: format!("{} to {}", shown(this), shown(that)), reason, ..open.clone() }
 }
 
 /// Least, median and largest sample; three times the value of a metric without samples.

@@ -51,9 +51,10 @@ pub fn expected(rule: &Rule, settings: Option<&Settings>) -> String {
             parts.extend(max.map(|b| format!("at most {}", short(b))));
             format!("{} times that of {times_of}", parts.join(" and "))
         }
-        Rule::More(More { more_than, times: None }) => format!("more than {more_than}"),
-        Rule::More(More { more_than, times: Some(factor) }) => {
-            format!("more than {} times {more_than}", short(*factor))
+        Rule::More(More { more_than, times, over }) => {
+            let times = times.map(|factor| format!("{} times ", short(factor))).unwrap_or_default();
+            let over = over.as_ref().map(|axis| format!(", over all {axis}")).unwrap_or_default();
+            format!("more than {times}{more_than}{over}")
         }
         Rule::Range(range) => {
             let mut parts = Vec::new();

@@ -116,6 +116,8 @@ impl Rule {
 
 /// Every sample is above `times` (1 when absent) times every sample of another row.
 /// Overlapping samples decide nothing: the rule is skipped then, and never fails by noise.
+/// What is measured once in a cell has its samples along an axis, `over`: the rule is about
+/// the two rows there, so it is written for one cell of them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct More {
@@ -123,6 +125,9 @@ pub struct More {
     pub more_than: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub times: Option<f64>,
+    /// An axis of the experiment; without it the samples are those of a study.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub over: Option<String>,
 }
 
 /// One worker's part of the claims.
@@ -234,7 +239,7 @@ impl Rule {
             return Value::Table(table.clone()).try_into().map(Rule::Growth).map_err(|_| wanted.into());
         }
         if table.contains_key("more_than") {
-            let wanted = "{ more_than = \"a row\" }, with times = a factor above 0 or without";
+            let wanted = "{ more_than = \"a row\" }, with times = a factor above 0 and over = an axis, or without";
             let more: More = Value::Table(table.clone()).try_into().map_err(|_| wanted)?;
             let possible = more.times.is_none_or(|times| times.is_finite() && times > 0.0);
             return if possible { Ok(Rule::More(more)) } else { Err(wanted.into()) };

@@ -3,7 +3,7 @@
 //! The leading comment block is the drawing; `herd explain` prints it.
 
 use super::error::ExperimentError;
-use super::expectation::{Expectation, Rule};
+use super::expectation::{Expectation, More, Rule};
 use super::kernel::KernelRange;
 use super::keys;
 use super::reader::Reader;
@@ -255,6 +255,12 @@ impl Experiment {
                         let near = keys::did_you_mean(other, self.rows.iter().map(|r| r.name.as_str()));
                         return err(format!("unknown wait {other:?} in {key}{near}"));
                     }
+                }
+                if let Rule::More(More { over: Some(over), .. }) = &rule.rule
+                    && !self.axes.iter().any(|axis| axis.key == *over)
+                {
+                    let near = keys::did_you_mean(over, self.axes.iter().map(|axis| axis.key.as_str()));
+                    return err(format!("unknown axis {over:?} in over{near}; name a key of [matrix]"));
                 }
                 let Some(other) = rule.rule.other() else { continue };
                 if expect.rows.is_empty() || expect.rows.iter().any(|row| row == other) {

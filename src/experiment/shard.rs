@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+use super::expectation::More;
 use super::{Cell, Rule};
 
 /// More parts than the largest experiment has cells.
@@ -72,9 +73,9 @@ fn units(cells: &[&Cell]) -> Vec<Vec<usize>> {
         for expectation in &cell.expectations {
             let mut mates: Vec<usize> = Vec::new();
             match &expectation.rule {
-                // All samples of all four rows.
-                Rule::Growth(growth) => {
-                    let row = |row: &String| *row == cell.row || growth.others().contains(&row);
+                // All samples of all four rows; all places of an axis of two.
+                rule @ (Rule::Growth(_) | Rule::More(More { over: Some(_), .. })) => {
+                    let row = |row: &String| *row == cell.row || rule.other_rows().contains(&row);
                     let mate = |other: &Cell| other.experiment == cell.experiment && row(&other.row);
                     let place = |(place, other): (usize, &&Cell)| mate(other).then_some(place);
                     mates.extend(cells.iter().enumerate().filter_map(place));
@@ -148,6 +149,13 @@ mod tests {
              served_per_second = {{ growth_from = \"b\", below = \"c\", below_from = \"d\" }}\n"
         );
         assert_eq!(places(&related, 3), [vec![0, 1, 2, 3, 5, 6, 7, 8], vec![4], vec![9]]);
+    }
+
+    #[test]
+    fn two_rows_along_an_axis_stay_together() {
+        let rule = "wakeups_per_event = { more_than = \"a\", over = \"workers\" }";
+        let related = format!("{PLAIN}[[expect]]\nwait = \"c\"\nworkers = 1\n{rule}\n");
+        assert_eq!(places(&related, 2), [vec![0, 2, 3, 4, 5, 6, 8], vec![1, 7]]);
     }
 
     #[test]
