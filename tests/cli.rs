@@ -336,3 +336,19 @@ fn a_cell_process_reads_a_plan_and_nothing_else() {
     child.0.stdin.take().unwrap().write_all(b"no plan").unwrap();
     lab::finish(child).exits(3).complains(&["herd: cell: "]);
 }
+
+#[test]
+fn last_words_are_said_of_what_ran_alone() {
+    let folder = Folder::new();
+    let file =
+        folder.file("t.toml", "title = \"t\"\nmoral = \"One wakes.\"\n[[wait]]\nname = \"one\"\nkind = \"null\"\n");
+    assert!(run(["run", &file]).exits(0).out.contains("One wakes."));
+    let text = run(["run", &file, "--format", "json"]).exits(0).out;
+    let mut document: Value = serde_json::from_str(&text).unwrap();
+    for cell in document["cells"].as_array_mut().unwrap() {
+        cell["verdict"] = "skip".into();
+    }
+    let skipped = folder.file("skipped.json", document.to_string());
+    let said = run(["show", &skipped]).exits(4);
+    assert!(!said.out.contains("One wakes."), "{said:?}");
+}

@@ -72,6 +72,13 @@ pub fn value(cell: &CellResult, metric: &str) -> String {
     }
 }
 
+/// Whether the cells show what the experiment's last words claim: nothing failed, and
+/// something ran.
+pub(super) fn shown<'a>(mut cells: impl Iterator<Item = &'a CellResult> + Clone) -> bool {
+    cells.clone().any(|cell| cell.verdict == Verdict::Pass)
+        && cells.all(|cell| matches!(cell.verdict, Verdict::Pass | Verdict::Skip))
+}
+
 pub(super) fn rounded(number: f64) -> String {
     if number.abs() >= 1000.0 {
         format!("{number:.0}")

@@ -82,8 +82,7 @@ fn experiment_to(results: &Results, experiment: &ExperimentFacts, style: Style, 
             writeln!(out, "{line}")?;
         }
     }
-    let good = cells.clone().all(|c| matches!(c.verdict, Verdict::Pass | Verdict::Skip)) && cells.count() > 0;
-    if good && !experiment.moral.is_empty() {
+    if grid::shown(cells) && !experiment.moral.is_empty() {
         for line in wrapped(&experiment.moral, style.width) {
             writeln!(out, "{line}")?;
         }

@@ -1,7 +1,7 @@
 //! One experiment on the page: its question and drawing, what came of it, the
 //! pictures, and what was expected and why.
 
-use super::super::grid::{Grid, grids, groups, heading, rounded};
+use super::super::grid::{Grid, grids, groups, heading, rounded, shown};
 use super::super::matrix::html::escaped;
 use super::super::table::{subject, warnings};
 use super::chosen::{self, Plot, metric};
@@ -42,8 +42,7 @@ pub fn section(results: &Results, facts: &ExperimentFacts, id: &str, first: bool
         text.push_str(&table(&caption, &header, &rows));
     }
     text.push_str(&troubles(&cells));
-    let good = cells.iter().all(|cell| matches!(cell.verdict, Verdict::Pass | Verdict::Skip)) && !cells.is_empty();
-    if good && !facts.moral.is_empty() {
+    if shown(cells.iter().copied()) && !facts.moral.is_empty() {
         text.push_str(&format!("<p class=\"moral\">{}</p>\n", escaped(&facts.moral)));
     }
     text.push_str(&pictures(results, facts, id));
