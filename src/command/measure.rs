@@ -264,6 +264,11 @@ fn progress(total: u64, quiet: bool) -> ProgressBar {
         false => ProgressDrawTarget::hidden(),
     };
     let bar = ProgressBar::with_draw_target(Some(total), target);
+    bar.with_style(bar_style(super::locale::utf8()))
+}
+
+/// How a bar is drawn; its own block letters are not in every locale's alphabet.
+fn bar_style(utf8: bool) -> ProgressStyle {
     let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}").expect("a constant template");
-    bar.with_style(style)
+    if utf8 { style } else { style.progress_chars("#>-") }
 }

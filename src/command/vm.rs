@@ -186,6 +186,8 @@ impl Bars {
         let target = if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let all = MultiProgress::with_draw_target(target);
         let style = indicatif::ProgressStyle::with_template("{spinner} {msg}").expect("a constant template");
+        // Its own spinner is made of braille, which is not in every locale's alphabet.
+        let style = if super::locale::utf8() { style } else { style.tick_chars("|/-\\ ") };
         let bars = kernels.iter().map(|_| all.add(ProgressBar::new_spinner().with_style(style.clone()))).collect();
         Bars { all, bars, runs }
     }
