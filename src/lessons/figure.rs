@@ -85,6 +85,14 @@ pub enum Truth {
 }
 
 impl Figure {
+    /// The metric that it is, where it is one, in words as a table's heading has it.
+    pub fn metric(&self) -> Option<String> {
+        match &self.value {
+            Value::Metric(metric) => Some(metric.trim_end_matches("_per_event").replace('_', " ")),
+            _ => None,
+        }
+    }
+
     /// Reads it from cells that ran, or from those of a stored kernel.
     pub fn read(&self, cells: &[CellResult], stored: &[Kernel]) -> Truth {
         let cells = match self.kernel.as_str() {

@@ -35,8 +35,14 @@ pub struct Lesson {
     /// Functions of the kernel, with their files.
     pub read: Vec<String>,
     pub man: Vec<String>,
+    /// Claims of the article that it is about, for `herd explain`.
+    #[serde(default)]
+    pub claims: Vec<String>,
     /// A command to try, without the `$`.
     pub next: String,
+    /// Another one.
+    #[serde(default)]
+    pub also: String,
 }
 
 /// A part of what a lesson runs, as `herd run` would.

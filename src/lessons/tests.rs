@@ -11,7 +11,7 @@ use crate::cli::{Cli, Command};
 use crate::experiment::cells::Set;
 use crate::experiment::{Cell, Experiment, embedded};
 use crate::results::Verdict;
-use crate::words::{Language, columns};
+use crate::words::{Language, claims, columns};
 
 const BOTH: [Language; 2] = [Language::English, Language::Chinese];
 
@@ -204,12 +204,16 @@ fn shell_words(text: &str) -> Vec<String> {
 
 #[test]
 fn every_command_to_try_is_one() {
-    for lesson in all() {
-        assert!(lesson.next.len() <= 76, "{}: {}", lesson.id, lesson.next);
-        let cli = Cli::try_parse_from(shell_words(&lesson.next)).unwrap_or_else(|e| panic!("{}: {e}", lesson.id));
+    for (lesson, command) in all().iter().flat_map(|lesson| [(lesson, &lesson.next), (lesson, &lesson.also)]) {
+        if command.is_empty() && *command == lesson.also {
+            continue;
+        }
+        assert!(command.len() <= 76, "{}: {command}", lesson.id);
+        let cli = Cli::try_parse_from(shell_words(command)).unwrap_or_else(|e| panic!("{}: {e}", lesson.id));
         let (names, sets) = match cli.command.expect("a command") {
             Command::Run(args) => (args.experiments, args.measure.sets),
             Command::Timeline(args) => (vec![args.experiment], args.sets),
+            Command::Watch(args) => (vec![args.experiment], args.sets),
             _ => continue,
         };
         for name in names {
@@ -218,6 +222,19 @@ fn every_command_to_try_is_one() {
             assert!(row.is_none_or(|row| found.rows.iter().any(|known| known.name == row)), "{}: {name}", lesson.id);
             found.cells(&sets).unwrap_or_else(|e| panic!("{}: {e}", lesson.id));
         }
+    }
+}
+
+#[test]
+fn where_the_article_is_quoted_its_claims_are_named() {
+    for lesson in all() {
+        let quoted = !catalogue(Language::English).lesson[&lesson.id].article.is_empty();
+        assert_eq!(quoted, !lesson.claims.is_empty(), "{}: {:?}", lesson.id, lesson.claims);
+        for id in &lesson.claims {
+            assert!(claims::find(id).is_some(), "{}: no claim {id}", lesson.id);
+        }
+        let commands = "herd explain S00; ".len() * lesson.claims.len();
+        assert!(commands <= 44, "{}: they do not fit the narrowest terminal", lesson.id);
     }
 }
 
@@ -238,16 +255,30 @@ fn nothing_is_wider_than_the_narrowest_terminal() {
 #[test]
 fn tables_fit_a_terminal() {
     let runs = all().iter().flat_map(|lesson| lesson.run.iter().map(move |run| (lesson, run)));
-    for (lesson, run) in runs.filter(|(_, run)| !run.show.is_empty()) {
+    for (lesson, run, name) in runs.flat_map(|(lesson, run)| run.names.iter().map(move |name| (lesson, run, name))) {
+        let experiment = embedded::find(name.split(':').next().unwrap()).unwrap().unwrap();
+        // Without columns of its own a run has those of the experiment.
+        let table = &experiment.layout;
+        let shown = match (run.show.is_empty(), &table.pivot) {
+            (false, _) => &run.show,
+            (true, None) => &table.show,
+            (true, Some(_)) => continue,
+        };
         let cells = cells(lesson);
+        let studies = cells.iter().filter(|cell| run.has(&cell.experiment)).all(|cell| cell.settings.is_study());
         let row = cells.iter().filter(|cell| run.has(&cell.experiment)).map(|cell| cell.row.len()).max().unwrap();
         let heading = |metric: &String| {
+            if metric.starts_with("state_") {
+                return 1;
+            }
             let name = metric.strip_suffix("_per_event").unwrap_or(metric);
             name.strip_prefix("spurious_").unwrap_or(name).len().max(if name == "claims_by_worker" { 23 } else { 4 })
         };
-        let columns: usize = run.show.iter().map(|metric| heading(metric) + 3).sum();
-        let all = row + 3 + columns + "16 of 16".len() + 3 + "check".len();
-        assert!(all <= 80, "{}: {all} columns", lesson.id);
+        let columns: usize = shown.iter().map(|metric| heading(metric) + 3).sum();
+        // A study says what was seen in few cases only.
+        let work = if studies { 0 } else { "16 of 16".len() + 3 };
+        let all = row + 3 + columns + work + "check".len();
+        assert!(all <= 80, "{}, {name}: {all} columns", lesson.id);
     }
 }
 

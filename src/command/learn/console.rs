@@ -127,7 +127,7 @@ impl Console {
             }
             return Ok(());
         }
-        for page in pages(blocks, self.height) {
+        for page in pages(blocks, self.width, self.height) {
             self.page(&page)?;
             self.pause(prompt)?;
         }
@@ -206,13 +206,19 @@ pub fn is_quit(line: &str) -> bool {
     matches!(line.trim(), "q" | "Q" | "quit")
 }
 
+/// How many lines of the terminal a line takes: a table that is too wide is wrapped there.
+fn rows(line: &str, width: usize) -> usize {
+    columns(&line.replace("\x1b[1m", "").replace("\x1b[0m", "")).div_ceil(width).max(1)
+}
+
 /// Blocks packed into pages of at most `height` lines, an empty line between two. A
 /// block that is longer than a page is cut where the page ends.
-pub fn pages(blocks: &[Vec<String>], height: usize) -> Vec<Vec<String>> {
+pub fn pages(blocks: &[Vec<String>], width: usize, height: usize) -> Vec<Vec<String>> {
+    let tall = |lines: &[String]| lines.iter().map(|line| rows(line, width)).sum::<usize>();
     let mut pages: Vec<Vec<String>> = vec![Vec::new()];
     for block in blocks.iter().filter(|block| !block.is_empty()) {
         let open = pages.last().expect("never empty");
-        if !open.is_empty() && open.len() + 1 + block.len() > height {
+        if !open.is_empty() && tall(open) + 1 + tall(block) > height {
             pages.push(Vec::new());
         }
         let open = pages.last_mut().expect("never empty");
@@ -220,7 +226,8 @@ pub fn pages(blocks: &[Vec<String>], height: usize) -> Vec<Vec<String>> {
             open.push(String::new());
         }
         for line in block {
-            if pages.last().expect("never empty").len() == height {
+            let open = pages.last().expect("never empty");
+            if !open.is_empty() && tall(open) + rows(line, width) > height {
                 pages.push(Vec::new());
             }
             pages.last_mut().expect("never empty").push(line.clone());
@@ -244,11 +251,25 @@ mod tests {
 
     #[test]
     fn blocks_stay_whole_and_pages_fit() {
-        let found = pages(&[block("a", 8), block("b", 7), block("c", 4), block("d", 25), Vec::new()], 20);
+        let found = pages(&[block("a", 8), block("b", 7), block("c", 4), block("d", 25), Vec::new()], 80, 20);
         assert_eq!(found.iter().map(Vec::len).collect::<Vec<_>>(), [16, 4, 20, 5]);
         assert_eq!((found[0][8].as_str(), found[1][0].as_str(), found[2][0].as_str()), ("", "c0", "d0"));
         assert_eq!(found[3][4], "d24", "nothing is lost");
-        assert_eq!(pages(&[], 20), [Vec::<String>::new()]);
+        assert_eq!(pages(&[], 80, 20), [Vec::<String>::new()]);
+    }
+
+    /// The head of a table that was two columns too wide scrolled away.
+    #[test]
+    fn a_line_that_the_terminal_wraps_counts_as_two() {
+        let wide = vec!["x".repeat(81); 6];
+        let found = pages(&[block("a", 8), wide.clone(), wide], 80, 20);
+        assert_eq!(found.iter().map(Vec::len).collect::<Vec<_>>(), [8, 6, 6]);
+        let found = pages(&[vec!["x".repeat(81); 11]], 80, 20);
+        assert_eq!(found.iter().map(Vec::len).collect::<Vec<_>>(), [10, 1]);
+        assert_eq!(
+            (rows("", 80), rows(&"x".repeat(80), 80), rows(&format!("\x1b[1m{}\x1b[0m", "x".repeat(80)), 80)),
+            (1, 1, 1)
+        );
     }
 
     #[test]

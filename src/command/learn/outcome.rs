@@ -52,6 +52,7 @@ pub fn tables(
             blocks.extend(report::tables(results, &experiment, console.width).iter().map(|table| lines(table)));
         }
     }
+    blocks.extend(steps(lesson, results, console.width, texts));
     for cell in
         results.cells.iter().filter(|cell| cell.observation.as_ref().is_some_and(|seen| seen.timeline.is_some()))
     {
@@ -70,6 +71,51 @@ pub fn tables(
     notes.push(texts.say("here", &[("release", release), ("cpus", &cpus)]));
     blocks.push(notes);
     blocks
+}
+
+/// What came of each step of the scripts that are asked about: the table only counts steps.
+fn steps(lesson: &Lesson, results: &Results, width: usize, texts: &Catalogue) -> Vec<Vec<String>> {
+    let asked = |cell: &&CellResult| {
+        let of = |figure: &lessons::Figure| {
+            figure.row == cell.row && (figure.experiment.is_empty() || figure.experiment == cell.experiment)
+        };
+        lesson.ask.iter().any(|question| of(&question.figure))
+    };
+    let mut blocks = Vec::new();
+    for cell in results.cells.iter().filter(asked) {
+        let Some(seen) = cell.observation.as_ref().filter(|seen| !seen.steps.is_empty()) else { continue };
+        let script = &cell.settings.script;
+        // Who the workers are stands in the question.
+        let start = script.iter().rposition(|line| line.starts_with("worker ")).map_or(0, |last| last + 1);
+        let step = |(at, line): (usize, &String)| {
+            let outcomes = seen.steps.iter().find(|seen| seen.step == at);
+            let outcomes: Vec<&str> =
+                outcomes.iter().flat_map(|seen| seen.outcomes.keys()).map(String::as_str).collect();
+            let text = line.split(" -> ").next().unwrap_or(line);
+            if outcomes.is_empty() { text.to_owned() } else { format!("{text} -> {}", outcomes.join(" or ")) }
+        };
+        let all: Vec<String> = script.iter().enumerate().skip(start).map(step).collect();
+        let mut lines = paragraphs(&texts.say("steps", &[("row", &cell.row)]), width);
+        lines.extend(packed(&all, width - 2).iter().map(|line| format!("  {line}")));
+        blocks.push(lines);
+    }
+    if let Some(first) = blocks.first_mut() {
+        first.splice(..0, paragraphs(&texts.say("steps_how", &[]), width));
+    }
+    blocks
+}
+
+/// Steps in lines, none cut in two that fits a line.
+fn packed(steps: &[String], width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for (at, step) in steps.iter().enumerate() {
+        let step = if at + 1 < steps.len() { format!("{step};") } else { step.clone() };
+        match lines.last_mut() {
+            Some(line) if columns(line) + 1 + columns(&step) <= width => line.push_str(&format!(" {step}")),
+            _ => lines.push(step),
+        }
+    }
+    lines
 }
 
 fn lines(text: &str) -> Vec<String> {
@@ -164,7 +210,9 @@ fn is(question: &Question, ask: &lessons::Ask, truth: &Truth, texts: &Catalogue)
     match (truth, question.right(truth)) {
         (Truth::Unknown(why), _) => unknown(why),
         (Truth::Number(value), Some(place)) if question.choice[place].up_to.is_some() => {
-            format!("{}  [{}]", choice(question, ask, place), figure(*value))
+            let value = figure(*value);
+            let value = question.figure.metric().map_or(value.clone(), |metric| format!("{metric} {value}"));
+            format!("{}  [{value}]", choice(question, ask, place))
         }
         (_, Some(place)) => choice(question, ask, place),
         (Truth::Number(value), None) => figure(*value),
@@ -180,6 +228,7 @@ fn verdict(question: &Question, near: Near, texts: &Catalogue) -> String {
         Near::Times(times) => texts.say("too_little", &[("times", &figure(1.0 / times))]),
         Near::By(by) if by >= 0.0 => texts.say("by_too_much", &[("by", &figure(by))]),
         Near::By(by) => texts.say("by_too_little", &[("by", &figure(-by))]),
+        Near::Other if question.choice.len() > 2 => texts.say("other_of_many", &[]),
         Near::Other => texts.say("other", &[]),
         Near::Unknown => texts.say("not_judged", &[]),
     }
@@ -206,5 +255,18 @@ pub fn figure(number: f64) -> String {
         n if n.abs() >= 100.0 => format!("{n:.0}"),
         n if n.abs() >= 10.0 => format!("{n:.1}"),
         n => format!("{n:.2}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_stays_with_what_came_of_it() {
+        let steps = ["kill w0", "result w1 -> asleep", "start w1"].map(String::from);
+        assert_eq!(packed(&steps, 20), ["kill w0;", "result w1 -> asleep;", "start w1"]);
+        assert_eq!(packed(&steps, 40), ["kill w0; result w1 -> asleep; start w1"]);
+        assert_eq!(packed(&[], 40), [String::new(); 0]);
     }
 }

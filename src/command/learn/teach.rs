@@ -60,7 +60,7 @@ pub fn lesson(console: &mut Console, place: usize, texts: &Catalogue) -> Result<
     }
     running.insert(0, String::new());
     console.page(&running)?;
-    let results = measured(lesson, !console.utf8)?;
+    let results = measured(lesson)?;
     let stored = if lesson.kernels { outcome::stored()? } else { Vec::new() };
     let heading = console.heading(&texts.say("result", &[("title", &text.title)]));
     let mut blocks = vec![vec![heading]];
@@ -215,9 +215,7 @@ fn commands(lesson: &Lesson) -> Vec<Vec<String>> {
 }
 
 /// Runs what the lesson runs, as `herd run` does; what cannot be had here is skipped.
-///
-/// The bar that `herd run` shows has letters that not every terminal has: `quiet`.
-fn measured(lesson: &Lesson, quiet: bool) -> Result<Results, Halt> {
+fn measured(lesson: &Lesson) -> Result<Results, Halt> {
     let mut all: Option<Results> = None;
     for run in &lesson.run {
         let sets: Vec<Set> = run
@@ -229,7 +227,7 @@ fn measured(lesson: &Lesson, quiet: bool) -> Result<Results, Halt> {
         let experiments = measure::chosen(&run.names)?;
         let cells = measure::planned(&experiments, &sets, purpose)?;
         let wish = Wish { timeline: run.lanes.then_some(DRAWN), ..Wish::default() };
-        let how = How { repeat: 1, wish: &wish, quiet, purpose };
+        let how = How { repeat: 1, wish: &wish, quiet: false, purpose };
         let (results, stopped) = measure::measure(&experiments, &cells, &how)?;
         if let Some(signal) = stopped {
             return Err(Stop::Signal(signal).into());
@@ -257,7 +255,10 @@ fn afterwards(lesson: &Lesson, text: &Text, console: &Console, texts: &Catalogue
     blocks.push(part("wrong", &text.wrong));
     if !text.article.is_empty() {
         let mut lines = vec![console.heading(&texts.say("article", &[]))];
-        lines.extend(paragraphs(&text.article, width - 4).iter().map(|line| format!("  | {line}")));
+        let mut boxed = paragraphs(&text.article, width - 4);
+        let commands: Vec<String> = lesson.claims.iter().map(|id| format!("herd explain {id}")).collect();
+        boxed.push(texts.say("article_more", &[("commands", &commands.join("; "))]));
+        lines.extend(boxed.iter().map(|line| format!("  | {line}")));
         blocks.push(lines);
     }
     let mut reading = vec![console.heading(&texts.say("read", &[]))];
@@ -272,7 +273,9 @@ fn afterwards(lesson: &Lesson, text: &Text, console: &Console, texts: &Catalogue
         }
     }
     blocks.push(reading);
-    let mut next = vec![console.heading(&texts.say("next", &[])), format!("  {}", lesson.next)];
+    let mut next = vec![console.heading(&texts.say("next", &[]))];
+    let commands = [&lesson.next, &lesson.also].into_iter().filter(|command| !command.is_empty());
+    next.extend(commands.map(|command| format!("  {command}")));
     next.extend(paragraphs(&text.next, width));
     blocks.push(next);
     blocks
