@@ -84,6 +84,15 @@ pub enum Truth {
     Unknown(String),
 }
 
+/// Whether a cell has figures. One of which it is undecided if it is as expected has them.
+pub fn is_known(cell: &CellResult) -> bool {
+    match cell.verdict {
+        Verdict::Pass | Verdict::Fail => true,
+        Verdict::Skip => cell.metrics.values().any(Option::is_some) || cell.observation.is_some(),
+        Verdict::Invalid => false,
+    }
+}
+
 impl Figure {
     /// The metric that it is, where it is one, in words as a table's heading has it.
     pub fn metric(&self) -> Option<String> {
@@ -130,10 +139,7 @@ impl Figure {
                 && at.iter().all(|(key, value)| cell.axes.iter().any(|axis| (&axis.0, &axis.1) == (key, value)))
         };
         let cell = cells.iter().find(fits).ok_or_else(|| format!("{row} did not run"))?;
-        match cell.verdict {
-            Verdict::Skip | Verdict::Invalid => Err(cell.reason.clone()),
-            Verdict::Pass | Verdict::Fail => Ok(cell),
-        }
+        if is_known(cell) { Ok(cell) } else { Err(cell.reason.clone()) }
     }
 
     fn number(
@@ -179,7 +185,7 @@ impl Figure {
     fn count(&self, cells: &[CellResult], metric: &str, at_least: f64) -> Result<f64, String> {
         let mut count = 0.0;
         for cell in self.of_interest(cells) {
-            if matches!(cell.verdict, Verdict::Skip | Verdict::Invalid) {
+            if !is_known(cell) {
                 return Err(format!("{}: {}", cell.row, cell.reason));
             }
             if cell.metrics.get(metric).copied().flatten().is_some_and(|value| value >= at_least) {

@@ -13,7 +13,7 @@ use std::sync::OnceLock;
 use serde::Deserialize;
 
 pub use answer::{Answer, Near, Question, Wrong, letter};
-pub use figure::{Figure, Kernel, Truth, Value};
+pub use figure::{Figure, Kernel, Truth, Value, is_known};
 pub use texts::{Ask, Catalogue, Text, catalogue, paragraphs};
 
 use crate::results::{Results, ResultsError};

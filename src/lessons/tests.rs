@@ -286,6 +286,7 @@ fn tables_fit_a_terminal() {
 fn paragraphs_are_joined_and_cut() {
     assert_eq!(paragraphs("a b\nc d\n\n  x  y\ne", 80), ["a b c d", "", "  x  y", "e"]);
     assert_eq!(paragraphs("一二\n三四\nab", 80), ["一二三四 ab"]);
+    assert_eq!(paragraphs("一二。\nab\n（三）", 80), ["一二。ab（三）"]);
     assert_eq!(paragraphs("aa bb cc", 5), ["aa bb", "cc"]);
 }
 

@@ -83,9 +83,12 @@ pub fn paragraphs(text: &str, width: usize) -> Vec<String> {
             close(&mut open, width, &mut lines);
             lines.push(line.trim_end().to_owned());
         } else {
-            // Letters of two columns are written without a space between them.
-            let wide = |c: Option<char>| c.is_some_and(|c| columns(&c.to_string()) > 1);
-            let together = wide(open.chars().last()) && wide(line.chars().next());
+            // Letters of two columns are written without a space between them, and their
+            // marks without one beside anything.
+            let wide = |c: &char| columns(&c.to_string()) > 1;
+            let (last, first) = (open.chars().last().filter(wide), line.chars().next().filter(wide));
+            let mark = |c: Option<char>| c.is_some_and(|c| !c.is_alphanumeric());
+            let together = (last.is_some() && first.is_some()) || mark(last) || mark(first);
             if !open.is_empty() && !together {
                 open.push(' ');
             }

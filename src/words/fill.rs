@@ -8,7 +8,9 @@ pub fn columns(text: &str) -> usize {
 }
 
 /// May not begin a line.
-const CLOSING: &str = "，。、；：）」！？";
+const CLOSING: &str = "，。、；：）」！？”…";
+/// May not end a line.
+const OPENING: [char; 3] = ['（', '「', '“'];
 
 /// What must stay together: a word, or one wide letter with the marks after it.
 fn pieces(text: &str) -> Vec<String> {
@@ -22,12 +24,12 @@ fn pieces(text: &str) -> Vec<String> {
         } else if CLOSING.contains(c) && found.last().is_some_and(|last| !last.is_empty()) {
             found.last_mut().expect("just seen").push(c);
             open = false;
-        } else if !wide && open {
-            found.last_mut().expect("open").push(c);
+        } else if (!wide && open) || found.last().is_some_and(|last| last.ends_with(OPENING)) {
+            found.last_mut().expect("just seen").push(c);
+            open = !wide;
         } else {
             found.push(c.to_string());
-            // An opening bracket takes what follows with it.
-            open = !wide || c == '（';
+            open = !wide;
         }
     }
     found
@@ -56,4 +58,16 @@ pub fn fill(text: &str, width: usize) -> Vec<String> {
         }
     }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_line_ends_with_a_bracket_that_opens_or_begins_with_one_that_closes() {
+        assert_eq!(fill("守约（一份）。", 6), ["守约", "（一", "份）。"]);
+        assert_eq!(fill("他说“唤醒”。", 6), ["他说", "“唤", "醒”。"]);
+        assert_eq!(fill("醒（one two）", 8), ["醒（one", "two）"]);
+    }
 }

@@ -61,6 +61,7 @@ pub fn tables(
     let mut notes = Vec::new();
     for cell in results.cells.iter().filter(|cell| cell.verdict != Verdict::Pass) {
         let key = match cell.verdict {
+            Verdict::Skip if lessons::is_known(cell) => "undecided",
             Verdict::Skip => "skipped",
             Verdict::Invalid => "invalid",
             _ => "failed",
