@@ -7,7 +7,7 @@ use serde::Deserialize;
 use crate::results::{CellResult, Results, Verdict};
 
 /// Where a figure stands.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Figure {
     /// The cell: its row, or where several have that row, more of it.
@@ -25,7 +25,7 @@ pub struct Figure {
 }
 
 /// What is read there.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Value {
     /// A metric of the cell.
