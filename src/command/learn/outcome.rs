@@ -268,6 +268,6 @@ mod tests {
         let steps = ["kill w0", "result w1 -> asleep", "start w1"].map(String::from);
         assert_eq!(packed(&steps, 20), ["kill w0;", "result w1 -> asleep;", "start w1"]);
         assert_eq!(packed(&steps, 40), ["kill w0; result w1 -> asleep; start w1"]);
-        assert_eq!(packed(&[], 40), [String::new(); 0]);
+        assert!(packed(&[], 40).is_empty());
     }
 }
