@@ -55,9 +55,12 @@ run: build
 list: build
 	@$(HERD) list
 
+# Neither a dynamic linker nor relocations nor tables for unwinding: nobody unwinds there.
+STATIC_FLAGS = -C target-feature=+crt-static -C relocation-model=static -C force-unwind-tables=no
+
 ## make static          build target/init/.../herd, which boots as /init of any kernel
 static: cargo
-	RUSTFLAGS="-C target-feature=+crt-static" $(CARGO) build --profile static --bin herd \
+	RUSTFLAGS="$(STATIC_FLAGS)" $(CARGO) build --profile static --bin herd \
 		--target $(TARGET) --target-dir target/init
 
 ## make kernels         fetch the smallest kernel of each Debian suite (no root; RT=1: PREEMPT_RT)
