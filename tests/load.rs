@@ -89,6 +89,24 @@ fn the_server_counts_what_the_client_counts() {
     assert_eq!(accepted.load(Ordering::SeqCst), 200);
 }
 
+/// Answers all that is asked on a connection, one by one.
+fn patient(reader: &mut dyn BufRead, writer: &mut dyn Write, _: u64) {
+    while asked(reader) && writer.write_all(OK).is_ok() {}
+}
+
+#[test]
+fn requests_end_a_load_that_has_a_duration_too() {
+    let (port, _) = server(patient);
+    let closed = ["--requests", "10", "--duration", "60s", "--clients", "3", "--keep-alive"];
+    check(&load(port, &closed).exits(0), &[("/requests", 10), ("/answered", 10), ("/under_way", 0)]);
+    let open = ["--rate", "5000", "--requests", "100", "--duration", "60s", "--keep-alive"];
+    check(&load(port, &open).exits(0), &[("/requests", 100), ("/answered", 100), ("/under_way", 0)]);
+    // And the other way round: the time comes first.
+    let said = load(port, &["--rate", "5", "--requests", "1000000", "--duration", "300ms"]).exits(0);
+    let made = number(&said, "/requests");
+    assert!((1..=2).contains(&made), "starts at 0 and 200 ms: {said:#?}");
+}
+
 #[test]
 fn connections_stay_with_chunks_and_with_a_length() {
     let (port, accepted) = server(|reader, writer, _| {

@@ -29,7 +29,7 @@ use crate::sys::socket::send_now;
 const LOOK_NS: u64 = 100_000_000;
 /// After a signal, those under way get so long.
 const GRACE_NS: u64 = 500_000_000;
-/// How long a load goes on: requests, and time that is 0 for no end.
+/// How long a load goes on: requests, and time that is 0 for no end; whichever ends first.
 #[derive(Clone, Copy, Debug)]
 pub struct Length {
     pub requests: u64,
@@ -155,6 +155,10 @@ impl<'a> Visitors<'a> {
             for _ in 0..HEARD {
                 let Some(intended) = self.due(now) else { break };
                 self.begin(intended, now);
+                // The pacer takes a time for the only end; here whichever comes first is.
+                if self.pacer.fired() >= length.requests {
+                    self.pacer.stop();
+                }
                 now = now_ns();
             }
             while let Some((_, client)) = self.places.expired(now) {
