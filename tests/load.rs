@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -209,6 +209,43 @@ fn a_signal_keeps_what_was_seen() {
     let said = lab::finish(running).exits(130);
     assert!(number(&said, "/answered") > 0, "{said:#?}");
     said.shows(&["\"end\": \"interrupted\""]);
+}
+
+#[test]
+fn a_request_that_is_cut_off_after_a_signal_is_not_sent_once_more() {
+    static SIGNALLED: AtomicBool = AtomicBool::new(false);
+    static HELD: AtomicBool = AtomicBool::new(false);
+    let (port, _) = server(|reader, writer, number| {
+        // Answers one, and ends the connection after the signal; a second connection would
+        // never have an answer.
+        if !asked(reader) || number > 0 {
+            let _ = reader.read(&mut [0]);
+            return;
+        }
+        writer.write_all(OK).unwrap();
+        assert!(asked(reader));
+        HELD.store(true, Ordering::SeqCst);
+        until(LIMIT, || SIGNALLED.load(Ordering::SeqCst).then_some(()).ok_or("no signal".into()));
+    });
+    let url = format!("http://127.0.0.1:{port}/");
+    // Longer than the limit of a hung command.
+    let args = ["load", &url, "-k", "-c", "1", "--duration", "1000s", "--timeout", "1000s", "--format", "json"];
+    let running = spawn(&mut herd(args));
+    until(LIMIT, || HELD.load(Ordering::SeqCst).then_some(()).ok_or("no second request".into()));
+    nix::sys::signal::kill(running.pid(), nix::sys::signal::Signal::SIGINT).unwrap();
+    let status = format!("/proc/{}/status", running.pid());
+    until(LIMIT, || {
+        let text = std::fs::read_to_string(&status).unwrap_or_default();
+        let pending = text.lines().find(|line| line.starts_with("ShdPnd:")).unwrap_or_default();
+        if pending.trim_end_matches('0').ends_with(char::is_whitespace) || pending.is_empty() {
+            Ok(())
+        } else {
+            Err(pending.to_owned())
+        }
+    });
+    SIGNALLED.store(true, Ordering::SeqCst);
+    let said = lab::finish(running).exits(130);
+    check(&said, &[("/requests", 2), ("/answered", 1), ("/under_way", 1)]);
 }
 
 #[test]

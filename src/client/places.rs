@@ -51,6 +51,7 @@ impl<T> Places<T> {
         self.serial += 1;
         if let Some(taken) = &mut self.all[place] {
             taken.serial = self.serial;
+            debug_assert!(self.deadlines.back().is_none_or(|last| last.0 <= deadline), "deadlines are in order");
             self.deadlines.push_back((deadline, place, self.serial));
         }
     }

@@ -231,7 +231,7 @@ impl<'a> Visitors<'a> {
             self.say(place);
             return;
         }
-        match self.connect(intended, now) {
+        match self.connect(intended, now, now + self.patience_ns) {
             Ok(()) => self.pacer.made(),
             Err(e) => match e.raw_os_error().map(Errno::from_raw) {
                 Some(Errno::EMFILE | Errno::ENFILE | Errno::EADDRNOTAVAIL) if self.places.taken() > 0 => {
@@ -246,7 +246,9 @@ impl<'a> Visitors<'a> {
         }
     }
 
-    fn connect(&mut self, intended: u64, now: u64) -> io::Result<()> {
+    /// `made` is what the latency of the request counts from, `deadline` when its client
+    /// gives up: later than those of all before it.
+    fn connect(&mut self, intended: u64, made: u64, deadline: u64) -> io::Result<()> {
         let address = &self.target.address;
         let socket = Socket::new(address.domain(), Type::STREAM.nonblocking(), None)?;
         // Zero linger: close sends a reset, and leaves no port in TIME_WAIT. The answer has
@@ -266,8 +268,8 @@ impl<'a> Visitors<'a> {
         let place = self.places.next();
         self.ears.add(&end, if unsent { SPEAKS } else { HEARS }, place as u64)?;
         let answer = Answer::default();
-        let client = Client { end, answer, intended, made: now, unsent, served: 0, idle: false };
-        self.places.put(client, now + self.patience_ns);
+        let client = Client { end, answer, intended, made, unsent, served: 0, idle: false };
+        self.places.put(client, deadline);
         self.seen.connections += 1;
         Ok(())
     }

@@ -90,12 +90,19 @@ impl Visitors<'_> {
         if client.served == 0 {
             return self.fail(place, errno);
         }
+        // No more requests after a signal, nor once more: this one stays under way.
+        if self.stop.is_some() {
+            self.leave(place);
+            return;
+        }
         // A server may close a connection that stays whenever nothing is asked on it, and
         // what was asked just then was not looked at: once more, on a new one.
         let (intended, made) = (client.intended, client.made);
         self.leave(place);
         self.seen.again += 1;
-        if let Err(e) = self.connect(intended, made) {
+        // Made when it was, for its latency; but the patience of a new connection is new, or
+        // it would give up out of turn.
+        if let Err(e) = self.connect(intended, made, now_ns() + self.patience_ns) {
             self.lost(intended, e.raw_os_error().map_or(Errno::UnknownErrno, Errno::from_raw));
         }
     }
