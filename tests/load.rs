@@ -265,6 +265,28 @@ fn a_unix_socket_is_a_server_too() {
     check(&said, &[("/answered", 30)]);
 }
 
+#[test]
+fn every_name_of_the_document_is_in_the_architecture() {
+    let (port, _) = server(patient);
+    let said = load(port, &["-n", "3", "-k"]).exits(0);
+    let mut whole: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+    // That of all results; it has its own place.
+    whole["environment"] = serde_json::Value::Null;
+    let text = include_str!("../ARCHITECTURE.md");
+    let (_, from) = text.split_once("`herd load --format json`").unwrap();
+    let part = from.split("\n- ").next().unwrap();
+    let mut left = vec![&whole];
+    let mut names = 0;
+    while let Some(object) = left.pop().map(|value| value.as_object().into_iter().flatten()) {
+        for (name, value) in object {
+            assert!(part.contains(&format!("`{name}`")), "{name} is not in ARCHITECTURE.md");
+            names += 1;
+            left.push(value);
+        }
+    }
+    assert!(names > 30, "{names}");
+}
+
 /// One message, nothing on stdout, exit code 2.
 #[track_caller]
 fn check_bad(args: &[&str], part: &str) {
