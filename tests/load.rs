@@ -212,6 +212,21 @@ fn a_signal_keeps_what_was_seen() {
 }
 
 #[test]
+fn a_signal_in_the_warm_up_leaves_no_figures() {
+    let (port, accepted) = server(patient);
+    let url = format!("http://127.0.0.1:{port}/");
+    let running = spawn(&mut herd(["load", &url, "--warmup", "1000s", "--format", "json"]));
+    until(LIMIT, || match accepted.load(Ordering::SeqCst) {
+        101.. => Ok(()),
+        few => Err(format!("{few} connections")),
+    });
+    nix::sys::signal::kill(running.pid(), nix::sys::signal::Signal::SIGINT).unwrap();
+    let said = lab::finish(running).exits(130);
+    check(&said, &[("/requests", 0), ("/answered", 0), ("/under_way", 0), ("/latency_ns/samples", 0)]);
+    said.shows(&["\"own_cpu_share\": 0.0,", "\"own_cpu_us\": 0.0,", "\"notes\": []", "\"saturated\": null"]);
+}
+
+#[test]
 fn a_request_that_is_cut_off_after_a_signal_is_not_sent_once_more() {
     static SIGNALLED: AtomicBool = AtomicBool::new(false);
     static HELD: AtomicBool = AtomicBool::new(false);

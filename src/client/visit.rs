@@ -149,6 +149,7 @@ impl<'a> Visitors<'a> {
     ) -> io::Result<Option<Stop>> {
         self.seen = fresh();
         self.seen.connections = self.places.taken();
+        let cpu_before = cpu_ns();
         self.pacer = Pacer::new(pace, length.requests, length.ms);
         loop {
             let mut now = now_ns();
@@ -182,7 +183,7 @@ impl<'a> Visitors<'a> {
             self.listen(now)?;
         }
         self.seen.requests = self.pacer.fired();
-        self.seen.cpu_ns = cpu_ns() - self.seen.cpu_ns;
+        self.seen.cpu_ns = cpu_ns() - cpu_before;
         Ok(self.stop.clone())
     }
 
@@ -319,7 +320,7 @@ fn fresh() -> Seen {
         from_making: histogram(),
         began_ns: now,
         last_ns: now,
-        cpu_ns: cpu_ns(),
+        cpu_ns: 0,
         crowded: 0,
     }
 }
