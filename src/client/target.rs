@@ -25,6 +25,7 @@ impl Target {
         if let Some(rest) = url.strip_prefix("unix:").or_else(|| url.strip_prefix("http://unix:")) {
             let (socket, path) = rest.split_once(":/").map_or((rest, String::new()), |(s, p)| (s, p.to_owned()));
             let address = SockAddr::unix(socket).map_err(|e| format!("{url:?} is no path of a unix socket: {e}"))?;
+            let path = clean(url, &path, shape)?;
             if socket.is_empty() {
                 return Err(format!("{url:?} names no socket; {shape}"));
             }
@@ -39,9 +40,9 @@ impl Target {
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
         let (host, path) = rest.split_at(end);
         let slash = if path.starts_with('/') { "" } else { "/" };
-        let path = format!("{slash}{}", path.split('#').next().unwrap_or_default());
-        if path.contains(|c: char| c.is_ascii_whitespace() || c.is_control()) || host.contains('@') {
-            return Err(format!("{url:?} has a space, a control character or a password in it; {shape}"));
+        let path = format!("{slash}{}", clean(url, path, shape)?);
+        if host.contains('@') {
+            return Err(format!("{url:?} has a password in it; {shape}"));
         }
         let (name, port) = host_and_port(host).ok_or_else(|| format!("{host:?} is no host with a port; {shape}"))?;
         let found: Vec<SocketAddr> = (name, port)
@@ -76,6 +77,15 @@ impl Target {
     pub fn takes_ports(&self) -> bool {
         self.address.as_socket().is_some()
     }
+}
+
+/// The path as a request line can have it: a space or an end of line there would be the
+/// end of it (RFC 9112, section 3). What follows `#` is the client's own.
+fn clean<'a>(url: &str, path: &'a str, shape: &str) -> Result<&'a str, String> {
+    if path.contains(|c: char| c.is_ascii_whitespace() || c.is_control()) {
+        return Err(format!("{url:?} has a space or a control character in its path (write %20 for a space); {shape}"));
+    }
+    Ok(path.split('#').next().unwrap_or_default())
 }
 
 fn rest_name(socket: &str) -> String {
@@ -127,6 +137,7 @@ mod tests {
         check("http://127.0.0.2", "127.0.0.2:80", "127.0.0.2", "/");
         check("http://[::1]:81?x", "[::1]:81", "[::1]:81", "/?x");
         check("unix:/run/x.sock", "unix:/run/x.sock", "localhost", "/");
+        check("unix:/run/my own.sock:/a#b", "unix:/run/my own.sock", "localhost", "/a");
         check("http://unix:/run/x.sock:/status", "unix:/run/x.sock", "localhost", "/status");
     }
 
@@ -146,6 +157,9 @@ mod tests {
         check_bad("http://127.0.0.1:0/", "no host with a port");
         check_bad("http://:80/", "no host with a port");
         check_bad("http://127.0.0.1/a b", "space");
+        check_bad("unix:/run/x.sock:/a b", "space");
+        check_bad("unix:/run/x.sock:/a\r\nX: y", "control character");
+        check_bad("http://me:word@127.0.0.1/", "password");
         check_bad("unix:", "names no socket");
         check_bad("http://no.such.host.invalid/", "does not resolve");
     }
