@@ -176,10 +176,11 @@ pub const METRICS: &[Metric] = &[
     metric!(
         "littles_law",
         "ratio",
-        "mean_in_flight over the rate of the served times their mean latency; 1 if all were served",
+        "mean_in_flight over the rate of answers times their mean latency; 1 if all were answered",
         |f| {
             let traffic = f.seen.traffic.as_ref()?;
-            let inside = traffic.clients.served * traffic.reply_mean_ns;
+            // The mean is that of answers, of which keep_alive has several for each client.
+            let inside = traffic.answers.max(traffic.clients.served) * traffic.reply_mean_ns;
             ratio(traffic.in_flight_ns as f64, inside)
         }
     ),
