@@ -3,6 +3,12 @@
 use crate::load::Pace;
 use crate::sys::clock::now_ns;
 
+/// A queue that grows by more than this part of the events meanwhile is no chance.
+const GROWS: f64 = 0.02;
+
+/// Fewer than come in this time, in seconds, may be a single answer that is late.
+const MOMENT_S: f64 = 0.05;
+
 /// The clock of one timed round.
 pub struct Pacer {
     pace: Pace,
@@ -14,6 +20,9 @@ pub struct Pacer {
     fired: u64,
     /// When the last event had been made, and how many were open then.
     last: Option<(u64, u64)>,
+    /// How many were open when so many had been made, each mark a quarter later than the
+    /// one before: wherever the end is, one of them is near its half.
+    marks: Vec<(u64, u64)>,
 }
 
 impl Pacer {
@@ -30,6 +39,8 @@ impl Pacer {
             next: started,
             fired: 0,
             last: None,
+            // Enough for any u64: nothing is allocated while the load runs.
+            marks: Vec::with_capacity(256),
         }
     }
 
@@ -52,6 +63,8 @@ impl Pacer {
         let over = self.ended(now);
         if over {
             self.last.get_or_insert((now, open));
+        } else if self.marks.last().is_none_or(|(fired, _)| self.fired > fired + fired / 4) {
+            self.marks.push((self.fired, open));
         }
         over
     }
@@ -109,13 +122,27 @@ impl Pacer {
                  generator that could not keep up; choose a lower rate"
             ));
         }
-        (open as f64 > 0.05 * per_second).then(|| {
+        self.grown_from(open, per_second).map(|before| {
             format!(
-                "{open} of {} events were still open when the last one was made: at {per_second} a second the workers \
-                 could not keep up, and latencies grow with the length of the run",
+                "{open} of {} events were still open when the last one was made, and {before} about half-way: at \
+                 {per_second} a second the workers could not keep up, and latencies grow with the length of the run",
                 self.fired
             )
         })
+    }
+
+    /// How many were open about half-way, where that was clearly less than at the end.
+    ///
+    /// Slow answers alone are no overload: the number open is rate times latency (J. D. C.
+    /// Little, 1961), and stays. What is served too slowly piles up all the time: twice as
+    /// many at the end. Four standard deviations of a number that is one by chance
+    /// (Poisson) are no growth, and neither is what came in the last moment.
+    fn grown_from(&self, open: u64, per_second: f64) -> Option<u64> {
+        let half = self.marks.iter().rev().find(|(fired, _)| fired * 2 <= self.fired);
+        let (fired, before) = half.copied().unwrap_or_default();
+        let grown = open.saturating_sub(before) as f64;
+        let chance = GROWS * (self.fired - fired) as f64 + 4.0 * (open as f64).sqrt();
+        (grown > chance && open as f64 > MOMENT_S * per_second).then_some(before)
     }
 }
 
@@ -161,5 +188,54 @@ mod tests {
         let started = pacer.started();
         assert!(pacer.is_over(started + 400_000_000, 0));
         assert!(pacer.saturated().unwrap().contains("500 were made"));
+    }
+
+    /// Makes `events` at 1000 a second; after each so many are open.
+    fn paced(events: u64, open: fn(u64) -> u64) -> Pacer {
+        let mut pacer = Pacer::new(Pace::Rate { per_second: 1000.0, poisson: false }, events, 0);
+        let started = pacer.started();
+        for made in 1..=events {
+            pacer.made();
+            pacer.is_over(started + made * 1_000_000, open(made));
+        }
+        pacer
+    }
+
+    #[track_caller]
+    fn check_steady(events: u64, open: fn(u64) -> u64) {
+        assert_eq!(paced(events, open).saturated(), None);
+    }
+
+    #[test]
+    fn slow_answers_are_no_overload() {
+        // 100 ms each, 700 ms each, and 3 s each of a run of 10 s.
+        check_steady(1000, |made| made.min(100));
+        check_steady(2000, |made| made.min(700));
+        check_steady(10_000, |made| made.min(3000));
+        // The last one is always open; and a few more by chance.
+        check_steady(10, |_| 1);
+        check_steady(100, |made| made % 8);
+        // Shorter than one answer.
+        check_steady(40, |made| made);
+    }
+
+    #[test]
+    fn a_queue_that_grows_is_an_overload() {
+        // Half of them served, nine of ten, and nineteen of twenty after a good start.
+        for open in [|made| made / 2, |made| made / 10, |made: u64| made.saturating_sub(400) / 20] {
+            let said = paced(10_000, open).saturated().expect("it grows");
+            assert!(said.contains("of 10000 events were still open when the last one was made"), "{said}");
+        }
+        assert!(paced(300, |made| made / 2).saturated().is_some(), "as short as this, too");
+        // A signal ends it at any time, and there is a half of that, too.
+        let mut cut = Pacer::new(Pace::Rate { per_second: 1000.0, poisson: false }, u64::MAX, 3_600_000);
+        let started = cut.started();
+        for made in 1..=777 {
+            cut.made();
+            cut.is_over(started + made * 1_000_000, made / 2);
+        }
+        cut.stop();
+        assert!(cut.is_over(started + 778_000_000, 388));
+        assert!(cut.saturated().is_some());
     }
 }
