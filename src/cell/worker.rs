@@ -92,8 +92,10 @@ fn serve(
             Woken::Ready => {
                 hold(slot, settings.before_claim_us, settings.busy);
                 let mut some_went_on = false;
+                let mut some_was_to_claim = false;
                 for i in &ready {
                     let Some(done) = sources[*i].go_on() else {
+                        some_was_to_claim = true;
                         server.take(sources[*i].as_mut(), t_return);
                         continue;
                     };
@@ -115,8 +117,9 @@ fn serve(
                     ready.reserve(sources.len());
                     sleeper.adopt(sources, place)?;
                 }
-                // Served, but for a client that was claimed before.
-                if some_went_on && server.total == before {
+                // Served, but for a client that was claimed before. Where a listener woke
+                // it, too, and had nothing, it was empty all the same.
+                if some_went_on && !some_was_to_claim {
                     continue;
                 }
             }
@@ -292,4 +295,81 @@ pub(super) fn spend(us: u64, busy: Busy) {
 fn voluntary_switches() -> u64 {
     let usage = getrusage(UsageWho::RUSAGE_THREAD).expect("getrusage cannot fail for ourselves");
     usage.voluntary_context_switches() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::BorrowedFd;
+
+    use super::*;
+    use crate::cell::contract::{Asleep, Call};
+    use crate::cell::ledger::Ledger;
+
+    /// A guest who asks on for ever, or a listener with some clients.
+    enum Scripted {
+        Guest,
+        Listener(u32),
+    }
+
+    impl Source for Scripted {
+        fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+            None
+        }
+        fn claim(&mut self) -> Result<Claim, Errno> {
+            match self {
+                Scripted::Listener(left @ 1..) => {
+                    *left -= 1;
+                    Ok(Claim { tag: 7 })
+                }
+                _ => Err(Errno::EAGAIN),
+            }
+        }
+        fn asleep(&self) -> Asleep {
+            Asleep::at(&[], None)
+        }
+        fn identity(&self) -> u64 {
+            0
+        }
+        fn go_on(&mut self) -> Option<Result<bool, Errno>> {
+            matches!(self, Scripted::Guest).then_some(Ok(false))
+        }
+    }
+
+    /// Returns with these sources, one list after the other, and ends with the last.
+    struct Returns(std::vec::IntoIter<Vec<usize>>);
+
+    impl Sleeper for Returns {
+        fn wait(&mut self, _: &mut [Box<dyn Source>], ready: &mut Vec<usize>) -> Woken {
+            ready.extend(self.0.next().expect("it ended with the last one"));
+            Woken::Ready
+        }
+        fn after(&mut self, _: &[Box<dyn Source>], _: u64) -> Result<(), SetupError> {
+            let over = self.0.len() == 0;
+            if over { Err(SetupError { call: Call::Other, errno: Errno::ECANCELED }) } else { Ok(()) }
+        }
+        fn asleep(&self, _: &[Box<dyn Source>]) -> Asleep {
+            Asleep::at(&[], None)
+        }
+    }
+
+    /// A worker with a guest (0) and a listener that has one client (1).
+    #[track_caller]
+    fn check(returns: &[&[usize]], claims: u64, empties: u64) {
+        let ledger = Ledger::new(1, 8).unwrap();
+        let slot = ledger.slot(0);
+        let mut sources: Vec<Box<dyn Source>> = vec![Box::new(Scripted::Guest), Box::new(Scripted::Listener(1))];
+        let lists: Vec<Vec<usize>> = returns.iter().map(|list| list.to_vec()).collect();
+        let mut sleeper = Returns(lists.into_iter());
+        serve(slot, &WorkerSettings::default(), &mut sources, &mut sleeper).unwrap_err();
+        assert_eq!((slot.claims(), slot.empty_returns()), (claims, empties), "{returns:?}");
+    }
+
+    #[test]
+    fn a_herd_that_is_lost_is_empty_although_a_guest_was_served() {
+        // The listener's only client is claimed by the first return with it.
+        check(&[&[1]], 1, 0);
+        check(&[&[1], &[1]], 1, 1);
+        check(&[&[0], &[0], &[1]], 1, 0);
+        check(&[&[0, 1], &[0, 1], &[0], &[1, 0]], 1, 2);
+    }
 }
