@@ -26,7 +26,7 @@ pub struct LoadArgs {
     /// For how long: 500ms, 30s, 5m; 10s if neither this nor --requests is said.
     #[arg(long, short, value_name = "TIME", value_parser = time)]
     pub duration: Option<Duration>,
-    /// End after so many requests.
+    /// End after so many requests, or with --duration where that is sooner.
     #[arg(long, short = 'n', value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000_000))]
     pub requests: Option<u64>,
     /// The same load before, for so long, which does not count.
