@@ -295,6 +295,53 @@ fn a_connection_that_nobody_takes_ends_it() {
     said.shows(&["0 workers", "0 connections", "Pattern: unclear - no thread waited"]);
 }
 
+/// A program of three workers in Python, each at one listener in blocking accept.
+#[track_caller]
+fn python(program: &str) -> Server {
+    let (folder, port) = (Folder::new(), free_port());
+    let text = format!(
+        "import os, signal, socket\n\
+         listener = socket.create_server(('127.0.0.1', {port}), backlog=128)\n\
+         children = []\n\
+         def end(*_):\n    for child in children: os.kill(child, signal.SIGKILL)\n    os._exit(0)\n\
+         signal.signal(signal.SIGTERM, end)\n\
+         def work():\n{program}\n\
+         for _ in range(3):\n\
+         \x20   child = os.fork()\n\
+         \x20   if child == 0:\n        signal.signal(signal.SIGTERM, signal.SIG_DFL)\n        work()\n\
+         \x20   children.append(child)\n\
+         while True: signal.pause()\n"
+    );
+    let file = folder.file("server.py", text);
+    let mut command = Command::new("python3");
+    let child = command.arg(&file).stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+    let mut calls = vec![libc::SYS_accept4];
+    #[cfg(not(target_arch = "s390x"))]
+    calls.push(libc::SYS_accept);
+    Server { child, port, _folder: folder }.with(3, &calls)
+}
+
+#[test]
+fn a_server_that_closes_at_once_is_counted() {
+    if let Some(why) = missing("python3", &["--version"]) {
+        return skipped("python3", &why);
+    }
+    let server = python("    while True: listener.accept()[0].close()");
+    for source in ["bpf", "perf", "proc"] {
+        if let Some(why) = refused(source, server.pid(), server.port) {
+            skipped(source, &why);
+            continue;
+        }
+        let seen = connect(server.pid(), server.port, &["--count-with", source]);
+        check(&seen, "exclusive", "accept");
+        assert_eq!(seen["workers"].as_array().unwrap().len(), 3);
+        if source != "proc" {
+            check_each(&seen, 1);
+            assert_eq!(seen["wakeups_between"], 0, "{seen:#}");
+        }
+    }
+}
+
 #[test]
 fn what_was_found_before_the_end_is_kept() {
     let cell = Cell::start("kind = \"block\"\nplacement = \"threads\"", 1);

@@ -4,7 +4,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::counter::Counts;
 use super::quiet::PATIENCE;
@@ -25,8 +28,7 @@ pub struct Rounds {
     between: u64,
     /// The last client, which has said that it will send nothing.
     open: Option<TcpStream>,
-    /// Who got the last one, how many in a row, and the most there were.
-    run: (Option<usize>, u64, u64),
+    run: Run,
     /// Rounds in which more than our own connection came.
     disturbed: u64,
 }
@@ -40,7 +42,7 @@ impl Rounds {
             wakeups: BTreeMap::new(),
             between: 0,
             open: None,
-            run: (None, 0, 0),
+            run: Run::default(),
             disturbed: 0,
         }
     }
@@ -89,11 +91,11 @@ impl Rounds {
         let client = TcpStream::connect_timeout(&self.target, PATIENCE)
             .map_err(|e| broken(format!("cannot connect to {}: {e}", self.target)))?;
         let name = client.local_addr().map_err(|e| broken(e.to_string()))?;
-        let socket = self.await_accept(server.parent, name, stop)?;
+        let socket = self.await_accept(server.parent, &client, name, stop)?;
         server.quiet(stop)?;
         server.look();
         let mut after = server.take();
-        if !server.source.knows_accepts() {
+        if let Some(socket) = socket.filter(|_| !server.source.knows_accepts()) {
             credit(server, socket, &mut after);
         }
         let (mut cost, mut got, mut winner) = (0, 0, None);
@@ -111,9 +113,7 @@ impl Rounds {
         }
         *self.wakeups.entry(cost).or_default() += 1;
         self.done += 1;
-        let (last, length, longest) = self.run;
-        let length = if winner == last { length + 1 } else { 1 };
-        self.run = (winner, length, longest.max(length));
+        self.run.next(winner);
         // Without accepts only the whole network can be asked.
         let came = opens.zip(sockets::passive_opens(server.parent)).map(|(before, now)| now - before);
         let came = if server.source.knows_accepts() { got } else { came.unwrap_or(1) };
@@ -136,12 +136,23 @@ impl Rounds {
         Ok(())
     }
 
-    /// Waits until somebody has the connection; returns its socket.
-    fn await_accept(&self, parent: u32, client: SocketAddr, stop: &mut Stop) -> Result<u64, Ending> {
+    /// Waits until somebody has or had the connection; returns its socket, which a server
+    /// that closes at once may have taken out of the table before we look.
+    fn await_accept(
+        &self,
+        parent: u32,
+        client: &TcpStream,
+        name: SocketAddr,
+        stop: &mut Stop,
+    ) -> Result<Option<u64>, Ending> {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            if let Some(inode) = sockets::accepted(parent, self.target, client) {
-                return Ok(inode);
+            if let Some(inode) = sockets::accepted(parent, self.target, name) {
+                return Ok(Some(inode));
+            }
+            if heard(client) {
+                // It may have been accepted since we looked, and still be open.
+                return Ok(sockets::accepted(parent, self.target, name));
             }
             if let Some(ending) = stop.asked() {
                 return Err(ending);
@@ -177,7 +188,7 @@ impl Rounds {
         seen.connections = Some(self.done);
         seen.connections_from = "made by herd, one at a time, each from quiet to quiet";
         seen.wakeups_of_connections = self.wakeups;
-        seen.longest_run = self.run.0.map(|_| self.run.2);
+        seen.longest_run = self.run.longest();
         seen.wakeups_between = self.between;
         if self.disturbed > 0 {
             seen.warnings.push(format!(
@@ -192,6 +203,38 @@ impl Rounds {
             ));
         }
     }
+}
+
+/// Who got the last one, how many in a row, and the most there were.
+#[derive(Default)]
+struct Run {
+    last: Option<usize>,
+    length: u64,
+    longest: u64,
+}
+
+impl Run {
+    /// One more connection. Where nobody is known to have got it, it says nothing.
+    fn next(&mut self, winner: Option<usize>) {
+        if winner.is_none() {
+            return;
+        }
+        self.length = if winner == self.last { self.length + 1 } else { 1 };
+        self.last = winner;
+        self.longest = self.longest.max(self.length);
+    }
+
+    /// `None` without a connection of which we know who got it.
+    fn longest(&self) -> Option<u64> {
+        (self.longest > 0).then_some(self.longest)
+    }
+}
+
+/// Whether anything came from the server, which only who had the connection can send: the
+/// end of the stream, data before it, or a reset.
+fn heard(client: &TcpStream) -> bool {
+    let mut fds = [PollFd::new(client.as_fd(), PollFlags::POLLIN)];
+    matches!(poll(&mut fds, PollTimeout::ZERO), Ok(count) if count > 0)
 }
 
 /// Wakeups of the workers between two readings.
@@ -210,5 +253,34 @@ fn credit(server: &Server, socket: u64, after: &mut [Counts]) {
         if of(pid).count() == 1 && has(pid) {
             after[index].accepts = Some(1);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+
+    #[test]
+    fn a_run_is_not_ended_by_a_connection_without_a_winner() {
+        let mut run = Run::default();
+        run.next(None);
+        assert_eq!(run.longest(), None);
+        for winner in [Some(1), Some(1), None, Some(1), Some(2), None] {
+            run.next(winner);
+        }
+        assert_eq!(run.longest(), Some(3));
+    }
+
+    #[test]
+    fn a_client_sees_that_somebody_had_it() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        assert!(!heard(&client), "it is in the queue");
+        let (served, _) = listener.accept().unwrap();
+        assert!(!heard(&client), "it is served");
+        drop(served);
+        // On loopback the end arrives within close(2).
+        assert!(heard(&client));
     }
 }
