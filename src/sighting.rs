@@ -44,9 +44,9 @@ pub struct Turns {
     pub took: u64,
     /// It had asked for one, and was told EAGAIN.
     pub refused: u64,
-    /// No call had ended: woken, and slept on inside the call.
+    /// No call had ended: woken, and slept on inside a call that waits for connections.
     pub hidden: u64,
-    /// Something else: data, a timer, the end of a connection, its upstream.
+    /// Something else: data, room to send, a timer, the end of a connection.
     pub other: u64,
 }
 

@@ -7,7 +7,7 @@
 //! | proc | voluntary_ctxt_switches: all sleeps | the network's, or our own | a right to look |
 
 use crate::cell::task::Task;
-use crate::sys::bpf::BpfCounter;
+use crate::sys::bpf::{BpfCounter, LISTENING};
 use crate::sys::perf::ThreadCounter;
 
 /// The names, best first, as `--count-with` spells them.
@@ -65,6 +65,12 @@ impl Counts {
         }
     }
 
+    /// The same of who takes connections by io_uring, where no call of accept ends: what
+    /// the wakeups were good for cannot be told.
+    pub fn unsorted(self) -> Counts {
+        Counts { wakeups: self.wakeups, ..Counts::default() }
+    }
+
     /// Those that may be for connections.
     pub fn for_connections(&self) -> u64 {
         self.sorted.map_or(self.wakeups, |sorted| sorted.took + sorted.refused + sorted.hidden)
@@ -74,7 +80,8 @@ impl Counts {
 /// A source, with a slot for each thread.
 pub enum Source {
     Bpf(BpfCounter),
-    Perf(Vec<ThreadCounter>),
+    /// `None` for a thread that has gone.
+    Perf(Vec<Option<ThreadCounter>>),
     Proc,
 }
 
@@ -114,7 +121,7 @@ impl Source {
         match self {
             Source::Bpf(counter) => counter.watch(slot, tid).map_err(|e| e.to_string()),
             Source::Perf(counters) => {
-                counters.push(ThreadCounter::open(tid).map_err(|e| e.to_string())?);
+                counters.push(Some(ThreadCounter::open(tid).map_err(|e| e.to_string())?));
                 Ok(())
             }
             Source::Proc => Ok(()),
@@ -126,15 +133,17 @@ impl Source {
         Ok(match self {
             Source::Bpf(counter) => {
                 let turns = counter.turns(slot);
+                let hidden = turns.hidden + if listens(task, turns.within) { turns.within } else { 0 };
                 Counts {
                     wakeups: counter.facts(slot).sleeps,
-                    sorted: Some(Sorted { took: turns.took, refused: turns.refused, hidden: turns.hidden }),
+                    sorted: Some(Sorted { took: turns.took, refused: turns.refused, hidden }),
                     accepts: Some(turns.accepts),
                     empties: Some(turns.empties),
                 }
             }
             Source::Perf(counters) => {
-                let [wakeups, accepts, empties] = counters[slot].read().map_err(|e| e.to_string())?;
+                let counter = counters[slot].as_ref().ok_or("its thread has gone")?;
+                let [wakeups, accepts, empties] = counter.read().map_err(|e| e.to_string())?;
                 Counts { wakeups, sorted: None, accepts: Some(accepts), empties: Some(empties) }
             }
             Source::Proc => {
@@ -142,6 +151,13 @@ impl Source {
                 Counts { wakeups: switches.voluntary, ..Counts::default() }
             }
         })
+    }
+
+    /// Gives up what it holds for a thread that has gone.
+    pub fn forget(&mut self, slot: usize) {
+        if let Source::Perf(counters) = self {
+            counters[slot] = None;
+        }
     }
 
     /// Whether it knows what accept gave to each thread.
@@ -155,5 +171,26 @@ impl Source {
             Source::Bpf(counter) => counter.missed().unwrap_or(0),
             _ => 0,
         }
+    }
+}
+
+/// Whether sleeps in the middle of the call that a thread is in are a wait's. Not so where
+/// it runs: such a call ends soon, and is sorted then.
+fn listens(task: &Task, within: u64) -> bool {
+    within > 0
+        && task.call().ok().flatten().and_then(|call| call.first().copied()).is_some_and(|n| LISTENING.contains(&n))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_wakeups_count_where_they_cannot_be_sorted() {
+        let sorted = Some(Sorted { took: 1, refused: 2, hidden: 0 });
+        let counts = Counts { wakeups: 9, sorted, accepts: Some(1), empties: Some(2) };
+        assert_eq!(counts.for_connections(), 3);
+        assert_eq!(counts.unsorted().for_connections(), 9);
+        assert_eq!((counts.unsorted().accepts, counts.unsorted().empties), (None, None));
     }
 }

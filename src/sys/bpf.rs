@@ -16,6 +16,7 @@ use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use super::bpf_asm::Insn;
 use super::bpf_call::{self as call, LockedMemoryLimit, MapKind};
 pub use super::bpf_error::BpfError;
+pub use super::bpf_programs::LISTENING;
 use super::bpf_programs::{self as programs, Maps};
 use super::tracepoint::{Tracepoint, TracepointError};
 
@@ -59,8 +60,11 @@ pub struct BpfTurns {
     pub took: u64,
     /// Sleeps before which it had only been told EAGAIN by accept.
     pub refused: u64,
-    /// Sleeps before which no call had ended: woken, and slept on inside the call.
+    /// Sleeps before which no call had ended: woken, and slept on inside a call in which
+    /// one waits for connections.
     pub hidden: u64,
+    /// The same in the call that it is in now, whichever that is.
+    pub within: u64,
 }
 
 /// Loaded and attached programs and the memory they write.
@@ -194,6 +198,7 @@ impl BpfCounter {
             took: long(programs::TURNS_TOOK),
             refused: long(programs::TURNS_REFUSED),
             hidden: long(programs::TURNS_HIDDEN),
+            within: long(programs::WITHIN),
         }
     }
 

@@ -37,8 +37,12 @@
 //!
 //! ```text
 //! call ended(p)   p.returned = 1; accept: >= 0: p.took = 1, EAGAIN: p.refused = 1
-//! switch out(p)   in S: took, else refused, else returned (other), else hidden
+//! switch out(p)   in S: took, else refused, else returned (other), else p.within += 1
+//! call ended(p)   one of LISTENING: hidden += p.within; p.within = 0
 //! ```
+//!
+//! So a sleep in the middle of a call is sorted once the call ends, by which call it is:
+//! who sends a long answer sleeps often as well, and that is no herd.
 //!
 //! Both run with p as current and with preemption off, so plain stores do.
 //!
@@ -79,6 +83,26 @@ pub const EMPTIES: usize = 112;
 pub const TURNS_TOOK: usize = 120;
 pub const TURNS_REFUSED: usize = 128;
 pub const TURNS_HIDDEN: usize = 136;
+/// Sleeps in the middle of the call that has not ended yet.
+pub const WITHIN: usize = 144;
+
+/// The calls in which one waits for connections: accept, epoll_wait, poll, select and
+/// their kin. The younger machines lack the older ones.
+pub const LISTENING: &[i64] = &[
+    #[cfg(not(target_arch = "s390x"))]
+    libc::SYS_accept,
+    libc::SYS_accept4,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_epoll_wait,
+    libc::SYS_epoll_pwait,
+    libc::SYS_epoll_pwait2,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_poll,
+    libc::SYS_ppoll,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_select,
+    libc::SYS_pselect6,
+];
 
 /// Sleeping states in `prev_state`. Running is 0, and 0x100 marks a task that
 /// was preempted (TASK_REPORT_MAX, "R+"), so neither is in the mask.
@@ -147,6 +171,7 @@ pub fn call(tracepoint: &Tracepoint, maps: Maps) -> Result<Vec<Insn>, Tracepoint
     asm.store(Size::U32, FP, TID_KEY, R0);
     find_slot_of_key(&mut asm, maps, done);
     asm.store_imm(Size::U32, R7, RETURNED as i16, 1);
+    sort_within(&mut asm, number);
     asm.load(long(number), R1, R6, number.offset);
     // s390x has the younger one alone, as far as libc knows.
     #[cfg(not(target_arch = "s390x"))]
@@ -164,6 +189,23 @@ pub fn call(tracepoint: &Tracepoint, maps: Maps) -> Result<Vec<Insn>, Tracepoint
     add(&mut asm, R7, EMPTIES, 1);
     asm.store_imm(Size::U32, R7, REFUSED as i16, 1);
     finish(asm, done)
+}
+
+/// The sleeps in the middle of the call that ends, by its number; R7 is the slot.
+fn sort_within(asm: &mut Asm, number: Field) {
+    let (none, listens, sorted) = (asm.label(), asm.label(), asm.label());
+    asm.load(Size::U64, R8, R7, WITHIN as i16);
+    asm.jump_if_eq(R8, 0, none);
+    asm.load(long(number), R1, R6, number.offset);
+    for call in LISTENING {
+        asm.jump_if_eq(R1, *call as i32, listens);
+    }
+    asm.jump(sorted);
+    asm.bind(listens);
+    asm.atomic_add(R7, TURNS_HIDDEN as i16, R8);
+    asm.bind(sorted);
+    asm.store_imm(Size::U64, R7, WITHIN as i16, 0);
+    asm.bind(none);
 }
 
 /// `long`, so 4 bytes on a 32-bit kernel.
@@ -232,7 +274,7 @@ fn sort_sleep(asm: &mut Asm) {
     asm.load(Size::U32, R1, R7, RETURNED as i16);
     asm.jump_if_eq(R1, 0, hidden);
     asm.jump(sorted);
-    for (label, count) in [(got, TURNS_TOOK), (refused, TURNS_REFUSED), (hidden, TURNS_HIDDEN)] {
+    for (label, count) in [(got, TURNS_TOOK), (refused, TURNS_REFUSED), (hidden, WITHIN)] {
         asm.bind(label);
         add(asm, R7, count, 1);
         asm.jump(sorted);
