@@ -111,7 +111,7 @@ fn judge(seen: &Sighting) -> (Pattern, String) {
         let why = format!("{} threads accept, and none was seen asleep at a listener: they are busy", workers.len());
         return (Pattern::Unclear, why);
     }
-    if seen.most_at_listener <= 1 && aside > 0 {
+    if seen.most_at_listener <= 1 && take_turns(workers) {
         return (Pattern::AcceptMutex, mutex(seen, aside));
     }
     let own: Vec<BTreeSet<u64>> = at.iter().map(|worker| worker.place.listeners.iter().copied().collect()).collect();
@@ -126,6 +126,15 @@ fn judge(seen: &Sighting) -> (Pattern, String) {
         return (Pattern::SharedEpoll, why);
     }
     common(seen, &at)
+}
+
+/// Whether all but one were aside as often as at the listener, or more: one look at one
+/// of them proves nothing. Who was never seen asleep does not count.
+fn take_turns(workers: &[Worker]) -> bool {
+    let looks = |worker: &Worker| (worker.looks_at_listener, worker.looks_at_lock + worker.looks_without);
+    let seen = workers.iter().map(looks).filter(|(at, aside)| at + aside > 0);
+    let (aside, others): (Vec<_>, Vec<_>) = seen.partition(|(at, aside)| *aside > 0 && aside >= at);
+    !aside.is_empty() && others.len() <= 1
 }
 
 /// One at the listener, the others elsewhere.
@@ -178,6 +187,9 @@ fn common(seen: &Sighting, at: &[&Worker]) -> (Pattern, String) {
     if !seen.separated() {
         return unsorted(seen, at, waits, exclusive);
     }
+    if !exclusive && !open {
+        return unseen(seen, at, waits, mean);
+    }
     match (mean >= MORE_THAN_ONE, exclusive, open) {
         (true, false, _) => (Pattern::Herd, format!("{waits}{}{}", cost(seen), woken(mean, at.len()))),
         (false, _, false) => (Pattern::Exclusive, format!("{waits}{}; {}", cost(seen), order(seen))),
@@ -191,6 +203,29 @@ fn common(seen: &Sighting, at: &[&Worker]) -> (Pattern, String) {
     }
 }
 
+/// How they wait cannot be seen (io_uring), and no call shows what a wakeup was for. Only
+/// connections of our own, with nothing else in their cost, tell.
+fn unseen(seen: &Sighting, at: &[&Worker], waits: String, mean: f64) -> (Pattern, String) {
+    let pattern = match mean {
+        _ if !seen.own_connections => Pattern::Unclear,
+        one if (ALWAYS..MORE_THAN_ONE).contains(&one) => Pattern::Exclusive,
+        _ if woke_for_each(seen, at) == at.len() => Pattern::Herd,
+        _ => Pattern::Unclear,
+    };
+    let more = match pattern {
+        Pattern::Exclusive => format!("; {}", order(seen)),
+        Pattern::Herd => woken(mean, at.len()),
+        _ => ": all their wakeups, whatever they were for".into(),
+    };
+    (pattern, format!("{waits}{}{more}", cost(seen)))
+}
+
+/// How many of them woke about once for each connection, or more often.
+fn woke_for_each(seen: &Sighting, at: &[&Worker]) -> usize {
+    let connections = seen.connections.unwrap_or(0) as f64;
+    at.iter().filter(|worker| worker.wakeups as f64 >= ALWAYS * connections).count()
+}
+
 /// The counts hold data and timers as well: only who waits how can decide, and whether
 /// all woke about as often.
 fn unsorted(seen: &Sighting, at: &[&Worker], waits: String, exclusive: bool) -> (Pattern, String) {
@@ -198,9 +233,7 @@ fn unsorted(seen: &Sighting, at: &[&Worker], waits: String, exclusive: bool) -> 
     if exclusive {
         return (Pattern::Exclusive, format!("{waits}; {} ({note})", order(seen)));
     }
-    let connections = seen.connections.unwrap_or(0);
-    let often = |worker: &&&Worker| worker.wakeups as f64 >= ALWAYS * connections as f64;
-    if at.iter().filter(often).count() == at.len() {
+    if woke_for_each(seen, at) == at.len() {
         return (Pattern::Herd, format!("{waits}, and each woke at least once for a connection ({note})"));
     }
     (Pattern::Unclear, format!("{waits}, and not all woke for every connection ({note})"))

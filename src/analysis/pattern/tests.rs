@@ -111,10 +111,18 @@ fn one_instance_is_shared_and_one_at_a_time_is_a_mutex() {
     let mut mutex = four(Waits::Accept, Some(true), 4, 0);
     mutex.most_at_listener = 1;
     check(&mutex, Pattern::Exclusive, &[]);
-    mutex.workers[1].looks_without = 3;
+    // One look at one of them, or few of many, may be anything.
+    mutex.workers[1].looks_without = 1;
+    check(&mutex, Pattern::Exclusive, &[]);
+    mutex.workers[1..].iter_mut().for_each(|worker| worker.looks_without = 1);
+    check(&mutex, Pattern::Exclusive, &[]);
+    mutex.workers[1..].iter_mut().for_each(|worker| worker.looks_without = 5);
     check(&mutex, Pattern::AcceptMutex, &["at most one of 4", "an epoll instance without it"]);
     mutex.workers[1].looks_at_lock = 3;
-    check(&mutex, Pattern::AcceptMutex, &["1 of them wait for a lock"]);
+    check(&mutex, Pattern::AcceptMutex, &["3 of them wait for a lock"]);
+    // One was never seen asleep.
+    (mutex.workers[2].looks_at_listener, mutex.workers[2].looks_without) = (0, 0);
+    check(&mutex, Pattern::AcceptMutex, &["2 of them wait for a lock"]);
     mutex.own_connections = true;
     mutex.workers[1].turns = Some(Turns { took: 25, other: 100, ..Turns::default() });
     check(&mutex, Pattern::AcceptMutex, &["1 wakeup per connection, and 1 for something else"]);
@@ -144,6 +152,26 @@ fn counts_with_data_in_them_decide_nothing_alone() {
     check(&mixed, Pattern::Unclear, &["not all woke"]);
     mixed.own_connections = true;
     check(&mixed, Pattern::Herd, &["of 4 possible"]);
+}
+
+#[test]
+fn waits_that_cannot_be_seen_need_our_own_connections() {
+    let mut rings = four(Waits::IoUring, None, 4, 0);
+    check(&rings, Pattern::Unclear, &["io_uring", "all their wakeups"]);
+    // As attach gives them: neither sorted nor with connections.
+    for worker in &mut rings.workers {
+        (worker.turns, worker.connections, worker.empties) = (None, None, None);
+    }
+    rings.connections = Some(100);
+    check(&rings, Pattern::Unclear, &["hold data and timers"]);
+    rings.own_connections = true;
+    check(&rings, Pattern::Exclusive, &["cannot be seen", "1 wakeup per connection", "take turns"]);
+    rings.workers.iter_mut().for_each(|worker| worker.wakeups = 100);
+    check(&rings, Pattern::Herd, &["4 wakeups per connection: all of them"]);
+    rings.workers[0].wakeups = 20;
+    check(&rings, Pattern::Unclear, &["3.2 wakeups per connection"]);
+    rings.workers.iter_mut().for_each(|worker| worker.wakeups = 0);
+    check(&rings, Pattern::Unclear, &["0 wakeups per connection"]);
 }
 
 #[test]
