@@ -21,6 +21,8 @@ use crate::sys::spin::yield_cpu;
 /// What the rounds came to.
 pub struct Rounds {
     target: SocketAddr,
+    /// More addresses at that port, where we do not connect.
+    others: Vec<SocketAddr>,
     done: u64,
     /// By the index of the thread.
     counts: HashMap<usize, Counts>,
@@ -34,9 +36,10 @@ pub struct Rounds {
 }
 
 impl Rounds {
-    pub fn new(target: SocketAddr) -> Rounds {
+    pub fn new(target: SocketAddr, others: Vec<SocketAddr>) -> Rounds {
         Rounds {
             target,
+            others,
             done: 0,
             counts: HashMap::new(),
             wakeups: BTreeMap::new(),
@@ -95,7 +98,7 @@ impl Rounds {
         server.quiet(stop)?;
         server.look();
         let mut after = server.take();
-        if let Some(socket) = socket.filter(|_| !server.source.knows_accepts()) {
+        if let Some(socket) = socket.filter(|_| !server.knows_accepts()) {
             credit(server, socket, &mut after);
         }
         let (mut cost, mut got, mut winner) = (0, 0, None);
@@ -116,7 +119,7 @@ impl Rounds {
         self.run.next(winner);
         // Without accepts only the whole network can be asked.
         let came = opens.zip(sockets::passive_opens(server.parent)).map(|(before, now)| now - before);
-        let came = if server.source.knows_accepts() { got } else { came.unwrap_or(1) };
+        let came = if server.knows_accepts() { got } else { came.unwrap_or(1) };
         self.disturbed += u64::from(came > 1);
         // Servers wait for a request; this tells them that none will come.
         let _ = client.shutdown(Shutdown::Write);
@@ -172,7 +175,7 @@ impl Rounds {
     /// Puts the exact counts in the place of those over the whole time.
     pub fn tell(self, server: &Server, seen: &mut Sighting) {
         for worker in &mut seen.workers {
-            let index = server.watched.iter().position(|watched| watched.task.tid == worker.tid);
+            let index = server.watched.iter().position(|watched| watched.tid == worker.tid);
             let counts = index.and_then(|index| self.counts.get(&index)).copied().unwrap_or_default();
             worker.wakeups = counts.wakeups;
             worker.connections = counts.accepts;
@@ -190,16 +193,18 @@ impl Rounds {
         seen.wakeups_of_connections = self.wakeups;
         seen.longest_run = self.run.longest();
         seen.wakeups_between = self.between;
+        if let Some(other) = self.others.first() {
+            seen.warnings.push(format!(
+                "herd connected to {} alone; the server listens at {other} as well, where nothing was tried",
+                self.target
+            ));
+        }
         if self.disturbed > 0 {
             seen.warnings.push(format!(
                 "other clients connected during {} of {} connections, {}: their wakeups are counted as well",
                 self.disturbed,
                 self.done,
-                if server.source.knows_accepts() {
-                    "to this server"
-                } else {
-                    "to this server or another in its network"
-                }
+                if server.knows_accepts() { "to this server" } else { "to this server or another in its network" }
             ));
         }
     }
@@ -247,10 +252,10 @@ fn sum(server: &Server, after: &[Counts], before: &[Counts]) -> u64 {
 /// has one thread alone.
 fn credit(server: &Server, socket: u64, after: &mut [Counts]) {
     let has = |pid: u32| sockets::held(pid).is_ok_and(|held| held.values().any(|inode| *inode == socket));
-    let of = |pid: u32| server.watched.iter().filter(move |watched| watched.task.pid == pid && !watched.went);
+    let of = |pid: u32| server.watched.iter().filter(move |watched| watched.pid == pid && !watched.went);
     for (index, watched) in server.watched.iter().enumerate().filter(|(_, watched)| !watched.went) {
-        let pid = watched.task.pid;
-        if of(pid).count() == 1 && has(pid) {
+        let pid = watched.pid;
+        if after[index].accepts.is_none() && of(pid).count() == 1 && has(pid) {
             after[index].accepts = Some(1);
         }
     }

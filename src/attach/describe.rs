@@ -17,7 +17,7 @@ impl Server {
     /// not every lock counts: it must be that of somebody who goes to the listener at
     /// other times, or one between processes.
     fn aside(&self, watched: &Watched) -> (u64, u64) {
-        let pid = watched.task.pid;
+        let pid = watched.pid;
         let holds = self.sockets.get(&pid).is_some_and(|all| all.values().any(|i| self.listening.contains_key(i)));
         let aside = (watched.at_lock, watched.without);
         if !holds {
@@ -26,7 +26,7 @@ impl Server {
         if watched.at_listener > 0 || asked(watched) {
             return aside;
         }
-        let alone = self.watched.iter().filter(|other| other.task.pid == pid && !other.went).count() == 1;
+        let alone = self.watched.iter().filter(|other| other.pid == pid && !other.went).count() == 1;
         if pid == self.parent || !alone || !self.has_a_twin_at_the_listener(watched) {
             return (0, 0);
         }
@@ -35,7 +35,7 @@ impl Server {
 
     /// Whether a process of the same name and parent was seen at a listener.
     fn has_a_twin_at_the_listener(&self, watched: &Watched) -> bool {
-        let parent = |watched: &Watched| self.processes.get(&watched.task.pid).map(|process| process.parent);
+        let parent = |watched: &Watched| self.processes.get(&watched.pid).map(|process| process.parent);
         let twin = |other: &&Watched| other.name == watched.name && parent(other) == parent(watched);
         self.watched.iter().filter(twin).any(|other| other.at_listener > 0 || asked(other))
     }
@@ -97,8 +97,8 @@ impl Server {
             instance: None,
         };
         Worker {
-            pid: watched.task.pid,
-            tid: watched.task.tid,
+            pid: watched.pid,
+            tid: watched.tid,
             name: watched.name.clone(),
             place: watched.place.clone().unwrap_or(nowhere),
             looks_at_listener: watched.at_listener,
@@ -130,7 +130,10 @@ impl Server {
             ));
         }
         if let Some(why) = self.uncounted.values().next() {
-            found.push(format!("{} threads are not counted, the first of them: {why}", self.uncounted.len()));
+            found.push(format!(
+                "{} threads or processes are not counted, the first of them: {why}",
+                self.uncounted.len()
+            ));
         }
         let missed = self.source.missed();
         if missed > 0 {

@@ -12,6 +12,7 @@ mod quiet;
 mod server;
 mod sockets;
 mod stop;
+mod target;
 
 use std::time::{Duration, Instant};
 
@@ -58,8 +59,8 @@ pub fn observe(request: &Request, started: &mut dyn FnMut(&str)) -> Result<Sight
     started(&format!("counting with {} in {} threads", server.source(), server.threads()));
     let begun = Instant::now();
     let (ending, rounds) = match (request.connect, target) {
-        (Some(count), Some(target)) => {
-            let mut rounds = Rounds::new(target);
+        (Some(count), Some((target, others))) => {
+            let mut rounds = Rounds::new(target, others);
             let ending = rounds.run(&mut server, &mut stop, count);
             (ending, Some(rounds))
         }

@@ -3,7 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::server::{Server, arrivals};
+use super::processes::has_gone;
+use super::server::{Server, mark};
 use super::stop::Stop;
 use crate::sighting::Ending;
 use crate::sys::spin::yield_cpu;
@@ -49,16 +50,18 @@ impl Server {
     /// How often each has run, if all sleep; else who does not.
     fn asleep(&mut self) -> Result<Vec<Option<u64>>, String> {
         let mut marks = Vec::with_capacity(self.watched.len());
-        for watched in self.watched.iter_mut().filter(|w| !w.went) {
-            let holds = self.sockets.get(&watched.task.pid);
+        for watched in &mut self.watched {
+            let Some(task) = watched.there() else { continue };
+            let holds = self.sockets.get(&watched.pid);
             if !holds.is_some_and(|sockets| sockets.values().any(|inode| self.listening.contains_key(inode))) {
                 continue;
             }
-            let mark = arrivals(&watched.task).or_else(|| watched.task.switches().ok().map(|s| s.voluntary));
-            match watched.task.call() {
+            let mark = mark(task);
+            match task.call() {
                 Ok(Some(_)) => marks.push(mark),
-                Ok(None) => return Err(format!("thread {} ({}) runs, or is stopped", watched.task.tid, watched.name)),
-                Err(_) => watched.went = true,
+                Ok(None) => return Err(format!("thread {} ({}) runs, or is stopped", watched.tid, watched.name)),
+                Err(e) if has_gone(&e) => watched.went = true,
+                Err(e) => return Err(format!("thread {} ({}): {e}", watched.tid, watched.name)),
             }
         }
         Ok(marks)

@@ -2,7 +2,6 @@
 //! comes and goes while it counts.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use super::counter::{Counts, Source};
@@ -13,12 +12,15 @@ use super::stop::Stop;
 use super::{Refusal, Request};
 use crate::cell::task::Task;
 use crate::sighting::{Ending, Place, Waits};
+use crate::sys::clock::thread_cpu_ns;
 use crate::sys::same_file::same_file;
 
 /// How often we look who is there, and where they sleep.
 const TICK: Duration = Duration::from_millis(50);
-/// At most one part in so many of the time goes into looking.
-const LOOKS_PART: u32 = 10;
+/// .. and how seldom at most.
+const SELDOM: Duration = Duration::from_millis(250);
+/// Up to that, at most one part in so many of the time goes into looking.
+const LOOKS_PART: u64 = 10;
 /// So many threads may come while we count; more are not counted.
 const SPARE: usize = 1024;
 /// With more threads than this their files are opened for each look.
@@ -26,7 +28,10 @@ const KEEP: usize = 200;
 
 /// One thread and what is known of it.
 pub struct Watched {
-    pub task: Task,
+    pub pid: u32,
+    pub tid: u32,
+    /// Its files, until it has gone and was read for the last time.
+    task: Option<Task>,
     pub name: String,
     base: Counts,
     pub now: Counts,
@@ -37,6 +42,8 @@ pub struct Watched {
     pub at_lock: u64,
     /// In an epoll instance without the listener that its process holds.
     pub without: u64,
+    /// Seen waiting for connections by io_uring.
+    pub rings: bool,
     pub came: bool,
     pub went: bool,
 }
@@ -58,8 +65,10 @@ pub struct Server {
     pub(super) opens: Option<u64>,
     pub(super) looks: u64,
     pub(super) most_at_listener: u64,
-    /// Threads that the source refused, and why.
+    /// Threads that cannot be counted and processes that we may not look into, and why.
     pub(super) uncounted: BTreeMap<u32, String>,
+    /// So many threads can be counted.
+    slots: usize,
     opened: bool,
 }
 
@@ -90,14 +99,16 @@ impl Server {
             looks: 0,
             most_at_listener: 0,
             uncounted: BTreeMap::new(),
+            slots: 0,
             opened: false,
         };
         server.find_processes().map_err(Refusal)?;
         if server.listening.is_empty() {
             return Err(Refusal(server.no_listener(&called)));
         }
-        let threads: usize = server.alive.iter().map(|pid| processes::threads(*pid).len()).sum();
-        let opened = Source::open(request.count_with.as_deref(), threads + SPARE, parent);
+        let threads: usize = server.alive.iter().map(|pid| processes::threads(*pid).map_or(0, |all| all.len())).sum();
+        server.slots = threads + SPARE;
+        let opened = Source::open(request.count_with.as_deref(), server.slots, parent);
         (server.source, server.refused) = opened.map_err(Refusal)?;
         server.find_threads();
         if server.watched.is_empty() {
@@ -128,22 +139,36 @@ impl Server {
 
     /// Reads who is there and what they listen on.
     fn find_processes(&mut self) -> Result<(), String> {
-        let found = processes::below(self.parent);
+        let found = processes::below(self.parent).map_err(|e| format!("cannot read /proc: {e}"))?;
         self.alive = found.iter().map(|process| process.pid).collect();
         let mut fresh = false;
         for process in found {
             let pid = process.pid;
+            if self.uncounted.contains_key(&pid) && !self.sockets.contains_key(&pid) {
+                self.alive.remove(&pid);
+                continue;
+            }
             let listens = |sockets: &BTreeMap<u32, u64>| sockets.values().any(|i| self.listening.contains_key(i));
             if !self.sockets.get(&pid).is_some_and(listens) {
-                fresh |= !self.sockets.contains_key(&pid);
                 match sockets::held(pid) {
-                    Ok(held) => drop(self.sockets.insert(pid, held)),
+                    Ok(held) => {
+                        // A worker may open its listener some time after it came.
+                        fresh |= self.sockets.get(&pid) != Some(&held);
+                        self.sockets.insert(pid, held);
+                    }
                     Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied => {
-                        return Err(format!(
+                        let why = format!(
                             "cannot look into process {pid} ({}): {e} (it is somebody else's, or may not be \
                              traced: run herd as root)",
                             process.name
-                        ));
+                        );
+                        if !self.opened {
+                            return Err(why);
+                        }
+                        // A helper of another user: the others are counted on.
+                        self.alive.remove(&pid);
+                        self.uncounted.insert(pid, why);
+                        continue;
                     }
                     // It has ended.
                     Err(_) => continue,
@@ -164,36 +189,51 @@ impl Server {
         Ok(())
     }
 
-    /// Watches threads that are not watched yet, and notes who has gone.
+    /// Watches threads that are not watched yet, and notes who has gone. Where a list
+    /// cannot be read nobody has gone.
     fn find_threads(&mut self) {
-        let known: BTreeSet<u32> = self.watched.iter().filter(|w| !w.went).map(|w| w.task.tid).collect();
+        let known: BTreeSet<u32> = self.watched.iter().filter(|w| !w.went).map(|w| w.tid).collect();
         let mut alive = BTreeSet::new();
         for pid in self.alive.clone() {
-            for tid in processes::threads(pid) {
+            let Ok(threads) = processes::threads(pid) else { return };
+            for tid in threads {
                 alive.insert(tid);
                 if !known.contains(&tid) && !self.uncounted.contains_key(&tid) {
                     self.watch(pid, tid);
                 }
             }
         }
-        for watched in self.watched.iter_mut().filter(|w| !alive.contains(&w.task.tid)) {
+        for watched in self.watched.iter_mut().filter(|w| !alive.contains(&w.tid)) {
             watched.went = true;
         }
     }
 
     fn watch(&mut self, pid: u32, tid: u32) {
         let slot = self.watched.len();
-        // It may have ended by now.
-        let Ok(task) = Task::new(pid, tid, slot < KEEP) else { return };
+        if slot >= self.slots {
+            self.uncounted.insert(tid, format!("there is room for {} threads", self.slots));
+            return;
+        }
+        let task = match Task::new(pid, tid, slot < KEEP) {
+            Ok(task) => task,
+            // It has ended by now.
+            Err(e) if processes::has_gone(&e) => return,
+            Err(e) => return drop(self.uncounted.insert(tid, e.to_string())),
+        };
         if let Err(why) = self.source.watch(slot, tid) {
-            self.uncounted.insert(tid, why);
+            // A source says of a thread that has ended what it says of others.
+            if task.sleeps().map_or_else(|e| !processes::has_gone(&e), |_| true) {
+                self.uncounted.insert(tid, why);
+            }
             return;
         }
         let base = self.source.read(slot, &task).unwrap_or_default();
         let cpu = cpu(&task).unwrap_or(0);
         self.watched.push(Watched {
+            pid,
+            tid,
             name: processes::name(pid, tid),
-            task,
+            task: Some(task),
             base,
             now: Counts::default(),
             base_cpu: cpu,
@@ -202,26 +242,41 @@ impl Server {
             at_listener: 0,
             at_lock: 0,
             without: 0,
+            rings: false,
             came: self.opened,
             went: false,
         });
     }
 
-    /// Looks who is there by now. Errors are of processes that came just now.
+    /// Looks who is there by now; where that cannot be seen it stays as it was.
     pub fn refresh(&mut self) {
-        // What we may not look into was refused at the beginning.
-        let _ = self.find_processes();
+        let before = self.alive.clone();
+        if self.find_processes().is_err() {
+            self.alive = before;
+            return;
+        }
         self.find_threads();
+        // A server may make a process for each client.
+        let seen: BTreeSet<u32> = self.watched.iter().map(|watched| watched.pid).collect();
+        let alive = &self.alive;
+        self.sockets.retain(|pid, _| alive.contains(pid) || seen.contains(pid));
+        self.processes.retain(|pid, _| alive.contains(pid) || seen.contains(pid));
     }
 
-    /// Reads all counts; those who have gone keep what they had.
+    /// Reads all counts. Those who have gone are read once more, and keep what they had.
     pub fn take(&mut self) -> Vec<Counts> {
         for (slot, watched) in self.watched.iter_mut().enumerate() {
-            if let Ok(counts) = self.source.read(slot, &watched.task) {
-                watched.now = counts.since(watched.base);
+            let Some(task) = &watched.task else { continue };
+            if let Ok(counts) = self.source.read(slot, task) {
+                let counts = counts.since(watched.base);
+                watched.now = if watched.rings { counts.unsorted() } else { counts };
             }
-            if let Some(cpu) = cpu(&watched.task) {
+            if let Some(cpu) = cpu(task) {
                 watched.cpu = cpu.saturating_sub(watched.base_cpu);
+            }
+            if watched.went {
+                watched.task = None;
+                self.source.forget(slot);
             }
         }
         self.watched.iter().map(|watched| watched.now).collect()
@@ -231,17 +286,15 @@ impl Server {
     pub fn look(&mut self) {
         let mut at_listener = Vec::new();
         for index in 0..self.watched.len() {
-            let watched = &self.watched[index];
-            if watched.went {
-                continue;
-            }
-            let arrivals = arrivals(&watched.task);
-            let Ok(call) = watched.task.call() else { continue };
+            let Some(task) = self.watched[index].there() else { continue };
+            let mark = mark(task);
+            let Ok(call) = task.call() else { continue };
             let (place, without) = self.place_of(index, call.as_deref());
             let watched = &mut self.watched[index];
             if !place.listeners.is_empty() {
-                at_listener.push((index, arrivals));
+                at_listener.push((index, mark));
                 watched.at_listener += 1;
+                watched.rings |= place.waits == Waits::IoUring;
                 watched.place = Some(place);
                 continue;
             }
@@ -252,7 +305,7 @@ impl Server {
             }
         }
         // Who has not run since we saw it is still there: these are there all at once.
-        let still = |(index, before): &&(usize, Option<u64>)| arrivals(&self.watched[*index].task) == *before;
+        let still = |(index, before): &&(usize, Option<u64>)| self.watched[*index].there().and_then(mark) == *before;
         let together = at_listener.iter().filter(still).count() as u64;
         self.most_at_listener = self.most_at_listener.max(together);
         self.looks += 1;
@@ -260,7 +313,7 @@ impl Server {
 
     /// Where a thread sleeps, and whether in an epoll instance that lacks its listener.
     fn place_of(&mut self, index: usize, call: Option<&[i64]>) -> (Place, bool) {
-        let pid = self.watched[index].task.pid;
+        let pid = self.watched[index].pid;
         let Some(sockets) = self.sockets.get(&pid) else {
             let nothing = Holder { pid, sockets: &BTreeMap::new(), listening: &|_| false };
             return (spot(&nothing, call).place, false);
@@ -296,11 +349,13 @@ impl Server {
             let left = deadline.saturating_duration_since(Instant::now());
             let ending = stop.wait(left.min(tick));
             if ending.is_none() {
-                let begun = Instant::now();
+                // Our own time: on a busy machine we wait long for a CPU and load it little.
+                let begun = thread_cpu_ns();
                 self.refresh();
                 self.look();
                 // Of very many threads the looks must not become a load of their own.
-                tick = TICK.max(begun.elapsed() * LOOKS_PART);
+                let pause = Duration::from_nanos((thread_cpu_ns() - begun) * LOOKS_PART);
+                tick = pause.clamp(TICK, SELDOM);
             }
             self.take();
             let enough = events.is_some_and(|wanted| self.accepted().is_some_and(|count| count >= wanted));
@@ -314,7 +369,7 @@ impl Server {
 
     /// Connections so far: what accept gave, or what the network took.
     pub fn accepted(&self) -> Option<u64> {
-        if self.source.knows_accepts() && !self.uses_rings() {
+        if self.knows_accepts() {
             return Some(self.watched.iter().filter_map(|watched| watched.now.accepts).sum());
         }
         Some(sockets::passive_opens(self.parent)?.saturating_sub(self.opens?))
@@ -322,30 +377,19 @@ impl Server {
 
     /// Whether a thread may accept by io_uring, where no call of accept shows.
     pub fn uses_rings(&self) -> bool {
-        let rings = |watched: &Watched| watched.place.as_ref().is_some_and(|place| place.waits == Waits::IoUring);
-        self.watched.iter().any(rings)
+        self.watched.iter().any(|watched| watched.rings)
     }
 
-    /// Where to connect to: the first listener for TCP.
-    pub fn target(&self) -> Result<SocketAddr, String> {
-        let network = |pid: &str| std::fs::read_link(format!("/proc/{pid}/ns/net")).ok();
-        if network("self") != network(&self.parent.to_string()) {
-            return Err(format!(
-                "process {0} is in another network: --connect cannot reach it (run herd there: nsenter -n -t {0})",
-                self.parent
-            ));
-        }
-        let tcp = self.listening.values().find_map(|address| match address {
-            Address::Tcp(at) => Some(*at),
-            Address::Unix(_) => None,
-        });
-        let at = tcp.ok_or("--connect needs a listener for TCP, and the server has none (count with --for instead)")?;
-        let host = match at.ip() {
-            IpAddr::V4(host) if host.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
-            IpAddr::V6(host) if host.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
-            host => host,
-        };
-        Ok(SocketAddr::new(host, at.port()))
+    /// Whether we know of each thread which connections it got.
+    pub fn knows_accepts(&self) -> bool {
+        self.source.knows_accepts() && !self.uses_rings()
+    }
+}
+
+impl Watched {
+    /// Its files, if it has not gone.
+    pub(super) fn there(&self) -> Option<&Task> {
+        self.task.as_ref().filter(|_| !self.went)
     }
 }
 
@@ -353,7 +397,9 @@ fn cpu(task: &Task) -> Option<u64> {
     Some(task.runs().ok()??.cpu_ns)
 }
 
-/// `None` where the kernel does not count them.
-pub(super) fn arrivals(task: &Task) -> Option<u64> {
-    task.runs().ok()?.map(|runs| runs.arrivals).filter(|count| *count > 0)
+/// A number that moves when a thread has run: its arrivals on a CPU, or where the kernel
+/// does not count them its sleeps. `None` where neither can be read.
+pub(super) fn mark(task: &Task) -> Option<u64> {
+    let arrivals = task.runs().ok().flatten().map(|runs| runs.arrivals).filter(|count| *count > 0);
+    arrivals.or_else(|| task.switches().ok().map(|switches| switches.voluntary))
 }

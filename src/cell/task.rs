@@ -3,6 +3,7 @@
 //!
 //! Must never interpret: it says what the kernel printed.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -50,12 +51,13 @@ impl Proc {
         Ok(Proc { path, open: keep.then_some(file) })
     }
 
-    fn read<'b>(&self, buffer: &'b mut [u8]) -> io::Result<&'b str> {
+    /// A name may be cut in the middle of a character.
+    fn read<'b>(&self, buffer: &'b mut [u8]) -> io::Result<Cow<'b, str>> {
         let length = match &self.open {
             Some(file) => file.read_at(buffer, 0)?,
             None => open(&self.path)?.read_at(buffer, 0)?,
         };
-        std::str::from_utf8(&buffer[..length]).map_err(io::Error::other)
+        Ok(String::from_utf8_lossy(&buffer[..length]))
     }
 }
 
@@ -100,7 +102,7 @@ impl Task {
     /// the CPU too. Its state letter is R, so that is asked as well.
     pub fn look(&self, expected: &Asleep) -> io::Result<Look> {
         let mut buffer = [0; 256];
-        match look_of(self.syscall.read(&mut buffer)?, expected) {
+        match look_of(&self.syscall.read(&mut buffer)?, expected) {
             Look::Asleep if !self.sleeps()? => Ok(Look::Running),
             look => Ok(look),
         }
@@ -124,13 +126,13 @@ impl Task {
     /// the state is set before the task leaves the CPU.
     pub fn sleeps(&self) -> io::Result<bool> {
         let mut buffer = [0; 512];
-        Ok(state_of(self.stat.read(&mut buffer)?) == Some('S'))
+        Ok(state_of(&self.stat.read(&mut buffer)?) == Some('S'))
     }
 
     /// Whether its state is T, stopped by a signal.
     pub fn stopped(&self) -> io::Result<bool> {
         let mut buffer = [0; 512];
-        Ok(state_of(self.stat.read(&mut buffer)?) == Some('T'))
+        Ok(state_of(&self.stat.read(&mut buffer)?) == Some('T'))
     }
 
     /// `None` where the kernel does not keep it.
@@ -139,12 +141,12 @@ impl Task {
             return Ok(None);
         };
         let mut buffer = [0; 128];
-        Ok(runs_of(schedstat.read(&mut buffer)?))
+        Ok(runs_of(&schedstat.read(&mut buffer)?))
     }
 
     pub fn switches(&self) -> io::Result<Switches> {
         let mut buffer = [0; 4096];
-        switches_of(self.status.read(&mut buffer)?)
+        switches_of(&self.status.read(&mut buffer)?)
             .ok_or_else(|| io::Error::other(format!("{} names no context switches", self.status.path)))
     }
 
@@ -152,7 +154,7 @@ impl Task {
     pub fn describe(&self) -> String {
         let read = |name: &str| {
             let path = format!("/proc/{}/task/{}/{name}", self.pid, self.tid);
-            std::fs::read_to_string(path).unwrap_or_default()
+            String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned()
         };
         let syscall = read("syscall");
         let stack: Vec<String> = read("stack").lines().map(frame).collect();

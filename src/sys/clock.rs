@@ -10,6 +10,12 @@ pub fn now_ns() -> u64 {
     time.tv_sec() as u64 * 1_000_000_000 + time.tv_nsec() as u64
 }
 
+/// CPU time of the calling thread in nanoseconds (CLOCK_THREAD_CPUTIME_ID).
+pub fn thread_cpu_ns() -> u64 {
+    let time = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).expect("CLOCK_THREAD_CPUTIME_ID always exists");
+    time.tv_sec() as u64 * 1_000_000_000 + time.tv_nsec() as u64
+}
+
 /// CPU time in nanoseconds, to the microsecond.
 pub fn cpu_ns_of(usage: &Usage) -> u64 {
     (usage.user_time().num_microseconds() + usage.system_time().num_microseconds()) as u64 * 1000
