@@ -201,6 +201,12 @@ impl Server {
     /// Once it has that many workers, and all sleep in one of these calls.
     #[track_caller]
     fn with(self, workers: usize, calls: &[i64]) -> Server {
+        self.rests(workers, calls);
+        self
+    }
+
+    #[track_caller]
+    fn rests(&self, workers: usize, calls: &[i64]) {
         until(START, || {
             let children = self.children();
             let asleep = |process: &&Process| {
@@ -212,7 +218,6 @@ impl Server {
                 false => Err(format!("{children:?} (without /proc/PID/task/TID/children this cannot be seen)")),
             }
         });
-        self
     }
 }
 
@@ -295,6 +300,13 @@ fn a_connection_that_nobody_takes_ends_it() {
     said.shows(&["0 workers", "0 connections", "Pattern: unclear - no thread waited"]);
 }
 
+/// The calls of accept(3).
+const ACCEPT: &[i64] = &[
+    libc::SYS_accept4,
+    #[cfg(not(target_arch = "s390x"))]
+    libc::SYS_accept,
+];
+
 /// A program of three workers in Python, each at one listener in blocking accept.
 #[track_caller]
 fn python(program: &str) -> Server {
@@ -315,10 +327,7 @@ fn python(program: &str) -> Server {
     let file = folder.file("server.py", text);
     let mut command = Command::new("python3");
     let child = command.arg(&file).stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
-    let mut calls = vec![libc::SYS_accept4];
-    #[cfg(not(target_arch = "s390x"))]
-    calls.push(libc::SYS_accept);
-    Server { child, port, _folder: folder }.with(3, &calls)
+    Server { child, port, _folder: folder }.with(3, ACCEPT)
 }
 
 #[test]
@@ -340,6 +349,50 @@ fn a_server_that_closes_at_once_is_counted() {
             assert_eq!(seen["wakeups_between"], 0, "{seen:#}");
         }
     }
+}
+
+/// Who sends a long answer sleeps in the middle of the call, which is no herd.
+#[test]
+fn a_long_answer_is_no_herd() {
+    if let Some(why) = missing("python3", &["--version"]) {
+        return skipped("python3", &why);
+    }
+    let server = python("    while True:\n        with listener.accept()[0] as client: client.sendall(bytes(8 << 20))");
+    if let Some(why) = refused("bpf", server.pid(), server.port) {
+        return skipped("bpf", &why);
+    }
+    let pid = server.pid().to_string();
+    let args = ["attach", "--pid", &pid, "--events", "7", "--for", "60s", "--count-with", "bpf", "--format", "json"];
+    let mut attach = spawn(&mut herd(args));
+    let mut line = String::new();
+    BufReader::new(attach.0.stderr.as_mut().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.contains("counting with"), "{line}");
+    for _ in 0..7 {
+        // Else one that just comes back may take it before the one that was woken for it.
+        server.rests(3, ACCEPT);
+        let mut client = TcpStream::connect((Ipv4Addr::LOCALHOST, server.port)).unwrap();
+        let sent = std::io::copy(&mut client, &mut std::io::sink()).unwrap();
+        assert_eq!(sent, 8 << 20);
+    }
+    let seen = attached(&finish(attach).exits(0));
+    assert_eq!(seen["pattern"], "exclusive", "{seen:#}");
+    let sum = |kind: &str| -> u64 {
+        seen["workers"].as_array().unwrap().iter().map(|worker| worker["turns"][kind].as_u64().unwrap()).sum()
+    };
+    assert_eq!((sum("hidden"), seen["connections"].as_u64()), (0, Some(7)), "{seen:#}");
+    assert!(sum("other") + sum("took") > 7, "it never slept in the middle of an answer: {seen:#}");
+}
+
+#[test]
+fn several_ports_need_a_choice() {
+    let (one, two) =
+        (TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap(), TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
+    let ports = [one.local_addr().unwrap().to_string(), two.local_addr().unwrap().to_string()];
+    let mut sleeper = Command::new("sleep");
+    sleeper.arg("600").stdin(Stdio::from(std::os::fd::OwnedFd::from(one)));
+    let sleeper = Running(sleeper.stdout(Stdio::from(std::os::fd::OwnedFd::from(two))).spawn().unwrap());
+    let said = run(["attach", "--pid", &sleeper.pid().to_string(), "--connect", "3"]).exits(2);
+    said.complains(&[&ports[0], &ports[1], "choose with --port"]);
 }
 
 #[test]
