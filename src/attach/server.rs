@@ -51,7 +51,7 @@ pub struct Watched {
 /// All of it.
 pub struct Server {
     pub(super) parent: u32,
-    port: Option<u16>,
+    pub(super) port: Option<u16>,
     /// All that were seen, and those there at the last look.
     pub(super) processes: BTreeMap<u32, Process>,
     pub(super) alive: BTreeSet<u32>,
@@ -116,17 +116,6 @@ impl Server {
         }
         server.opened = true;
         Ok(server)
-    }
-
-    fn no_listener(&self, called: &str) -> String {
-        let family = match self.processes.len() {
-            0 | 1 => "has no listening socket".to_owned(),
-            n => format!("and the {} processes below it have no listening socket", n - 1),
-        };
-        match self.port {
-            Some(port) => format!("{called} {family} at port {port} (leave out --port to see those it has)"),
-            None => format!("{called} {family} (name the server's parent: ss -ltnp, or its pid file)"),
-        }
     }
 
     pub fn source(&self) -> &'static str {

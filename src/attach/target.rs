@@ -7,6 +7,18 @@ use super::server::Server;
 use super::sockets::Address;
 
 impl Server {
+    /// What to say of a server without any.
+    pub(super) fn no_listener(&self, called: &str) -> String {
+        let family = match self.processes.len() {
+            0 | 1 => "has no listening socket".to_owned(),
+            n => format!("and the {} processes below it have no listening socket", n - 1),
+        };
+        match self.port {
+            Some(port) => format!("{called} {family} at port {port} (leave out --port to see those it has)"),
+            None => format!("{called} {family} (name the server's parent: ss -ltnp, or its pid file)"),
+        }
+    }
+
     /// Where to connect to; the others at that port, which get no connection, beside it.
     pub fn target(&self) -> Result<(SocketAddr, Vec<SocketAddr>), String> {
         let network = |pid: &str| std::fs::read_link(format!("/proc/{pid}/ns/net")).ok();
