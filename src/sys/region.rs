@@ -55,10 +55,11 @@ impl Drop for Region {
     }
 }
 
-/// Reads from address 0, which ends the process by SIGSEGV.
+/// Reads the field of a struct behind a null pointer, which ends the process by SIGSEGV.
 pub fn crash() {
-    // SAFETY: none, that is the point: nothing is mapped there (vm.mmap_min_addr), so the
-    // kernel sends SIGSEGV. In C, where no check for null comes before the read; the
-    // result is looked at, or the optimiser would leave the read out.
-    std::hint::black_box(unsafe { libc::strlen(std::hint::black_box(std::ptr::null())) });
+    let field = std::ptr::without_provenance::<u8>(8);
+    // SAFETY: none, that is the point: nothing is mapped at address 8 (vm.mmap_min_addr),
+    // so the kernel sends SIGSEGV. Volatile, since an optimiser leaves other reads out; and
+    // not address 0 itself, before which a debug build looks and panics.
+    std::hint::black_box(unsafe { std::ptr::read_volatile(std::hint::black_box(field)) });
 }
