@@ -6,7 +6,7 @@
 
 use super::metrics::{self, Facts, Value};
 use super::wording::number;
-pub use super::wording::{expected, short};
+pub use super::wording::{decimals, expected, short};
 use super::{realtime, relation, steps, winners};
 use crate::experiment::expectation::Share;
 use crate::experiment::settings::Stranded;

@@ -6,6 +6,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::judge::decimals;
 use crate::sighting::{Sighting, Waits, Worker};
 
 /// From here on more than one worker wakes for a connection; two is the least herd.
@@ -145,7 +146,7 @@ fn mutex(seen: &Sighting, aside: usize) -> String {
     let others = match seen.connections {
         // With clients of others it is their data as well.
         Some(count) if count > 0 && other > 0 && seen.own_connections => {
-            format!(", and {} for something else, such as the lock", short(other as f64 / count as f64))
+            format!(", and {} for something else, such as the lock", decimals(other as f64 / count as f64, 2))
         }
         _ => String::new(),
     };
@@ -249,7 +250,7 @@ fn cost(seen: &Sighting) -> String {
 
 /// The number with its noun.
 pub fn wakeups(mean: f64) -> String {
-    let number = short(mean);
+    let number = decimals(mean, 2);
     let noun = if number == "1" { "wakeup" } else { "wakeups" };
     format!("{number} {noun}")
 }
@@ -293,12 +294,6 @@ fn calls(at: &[&Worker]) -> String {
         (Waits::Lock | Waits::Elsewhere, _) => "elsewhere",
     };
     at.iter().map(name).collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join("; ")
-}
-
-/// At most two decimals, none where there are none.
-pub fn short(value: f64) -> String {
-    let text = format!("{value:.2}");
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 #[cfg(test)]

@@ -7,7 +7,15 @@ use crate::experiment::{Rule, Settings};
 
 /// A number with at most three digits behind the point.
 pub fn short(number: f64) -> String {
-    let text = format!("{number:.3}");
+    decimals(number, 3)
+}
+
+/// A number with at most so many digits behind the point, and no zeros at their end.
+pub fn decimals(number: f64, digits: usize) -> String {
+    let text = format!("{number:.digits$}");
+    if digits == 0 {
+        return text;
+    }
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{SigSet, Signal};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::signalfd::SignalFd;
 use nix::unistd::Pid;
 
 use crate::sighting::Ending;
 use crate::sys::child::pidfd;
+use crate::sys::signal::take_over;
 
 pub struct Stop {
     signals: SignalFd,
@@ -28,14 +28,7 @@ impl Stop {
             Errno::EINVAL | Errno::ENOENT => format!("{parent} is a thread or no process: name the server's parent"),
             _ => format!("pidfd_open of process {parent}: {}", errno.desc()),
         })?;
-        let mut set = SigSet::empty();
-        for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
-            set.add(signal);
-        }
-        let signals = set
-            .thread_block()
-            .and_then(|()| SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK))
-            .map_err(|errno| format!("cannot take over signals: {}", errno.desc()))?;
+        let signals = take_over().map_err(|errno| format!("cannot take over signals: {}", errno.desc()))?;
         Ok(Stop { signals, parent })
     }
 

@@ -1,11 +1,10 @@
 //! The texts of the lessons, in each language, and how they are cut into lines.
 
 use std::collections::BTreeMap;
-use std::sync::OnceLock;
 
 use serde::Deserialize;
 
-use crate::words::{Language, columns, fill};
+use crate::words::{Bilingual, Language, columns, fill};
 
 /// All texts of one language.
 #[derive(Debug, Deserialize)]
@@ -64,13 +63,8 @@ impl Catalogue {
 
 /// The texts of a language.
 pub fn catalogue(language: Language) -> &'static Catalogue {
-    static ENGLISH: OnceLock<Catalogue> = OnceLock::new();
-    static CHINESE: OnceLock<Catalogue> = OnceLock::new();
-    let (kept, text) = match language {
-        Language::English => (&ENGLISH, include_str!("en.toml")),
-        Language::Chinese => (&CHINESE, include_str!("zh.toml")),
-    };
-    kept.get_or_init(|| toml::from_str(text).expect("a test reads the lessons' texts"))
+    static TEXTS: Bilingual<Catalogue> = Bilingual::new(include_str!("en.toml"), include_str!("zh.toml"));
+    TEXTS.get(language)
 }
 
 /// Cuts a text into lines of at most `width` columns. Empty lines part paragraphs; a

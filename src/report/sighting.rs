@@ -5,10 +5,10 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 use tabled::builder::Builder;
-use tabled::settings::Style as Lines;
 
-use super::table::wrapped;
-use crate::analysis::pattern::{Finding, short, wakeups};
+use super::table::{ruled, wrapped};
+use crate::analysis::judge::decimals;
+use crate::analysis::pattern::{Finding, wakeups};
 use crate::sighting::{Ending, Place, Sighting, Turns, Waits, Worker};
 
 /// The schema of the document; see ARCHITECTURE.md.
@@ -110,19 +110,14 @@ fn drawn(seen: &Sighting) -> String {
         row.push(format!("{:.1}", worker.cpu_ns as f64 / 1e6));
         builder.push_record(row);
     }
-    let mut table = builder.build();
-    table.with(Lines::psql());
-    let text = table.to_string();
-    // The outer padding costs two of 80 columns and shows nothing.
-    let lines: Vec<&str> = text.lines().map(|line| line.get(1..).unwrap_or("").trim_end()).collect();
-    lines.join("\n")
+    ruled(builder)
 }
 
 /// How often it woke for each connection that came to the server.
 fn per_connection(worker: &Worker, seen: &Sighting) -> String {
     let count = worker.turns.map_or(worker.wakeups, Turns::for_connections);
     match seen.connections {
-        Some(connections) if connections > 0 => short(count as f64 / connections as f64),
+        Some(connections) if connections > 0 => decimals(count as f64 / connections as f64, 2),
         _ => "-".into(),
     }
 }

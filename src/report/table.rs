@@ -168,6 +168,11 @@ fn drawn(grid: &Grid) -> String {
     for row in &grid.rows {
         builder.push_record(row);
     }
+    ruled(builder)
+}
+
+/// The text of a table, as wide as it must be.
+pub(super) fn ruled(builder: Builder) -> String {
     let mut table = builder.build();
     table.with(Lines::psql());
     let text = table.to_string();

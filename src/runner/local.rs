@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl;
-use nix::sys::signal::{SigSet, Signal, kill};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::signalfd::SignalFd;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
@@ -22,6 +22,7 @@ use super::process::{Body, Process};
 use crate::cell::Plan;
 use crate::experiment::Settings;
 use crate::observation::{End, Observation};
+use crate::sys;
 
 /// How long a cell may take to end by itself after a signal.
 const GRACE: Duration = Duration::from_secs(2);
@@ -56,18 +57,9 @@ impl Local {
 
     /// Takes over SIGINT, SIGTERM and SIGHUP of this process.
     pub fn new() -> nix::Result<Local> {
-        let mut set = SigSet::empty();
-        for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
-            set.add(signal);
-        }
-        set.thread_block()?;
+        let signals = sys::signal::take_over()?;
         prctl::set_child_subreaper(true)?;
-        Ok(Local {
-            signals: SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?,
-            stopped: None,
-            ending: VecDeque::new(),
-            body: None,
-        })
+        Ok(Local { signals, stopped: None, ending: VecDeque::new(), body: None })
     }
 
     /// The signal that asked us to stop, if one did.

@@ -1,16 +1,15 @@
 //! After fork: does the parent come back first, or does the child run first?
 
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use nix::sys::wait::waitpid;
-use nix::time::{ClockId, clock_gettime};
 
 use super::child::alone;
 use super::figures::{Figures, Trouble, refused};
 use super::{Study, Takes, here};
 use crate::experiment::Settings;
 use crate::experiment::settings::Affinity;
+use crate::sys::clock::now_ns;
 use crate::sys::shared::SharedRows;
 
 const FORKS: u32 = 200;
@@ -55,11 +54,11 @@ impl Study for ForkOrder {
             word.store(0, Ordering::Release);
             let pid = alone
                 .fork(|| {
-                    word.store(now(), Ordering::Release);
+                    word.store(now_ns(), Ordering::Release);
                     0
                 })
                 .map_err(refused("fork"))?;
-            let back = now();
+            let back = now_ns();
             figures.made(1);
             waitpid(pid, None).map_err(refused("waitpid"))?;
             figures.reaped(1);
@@ -73,9 +72,4 @@ impl Study for ForkOrder {
         figures.add("child_first", f64::from(first));
         Ok(())
     }
-}
-
-/// ns of CLOCK_MONOTONIC, the same in both; 0 if it cannot be had.
-fn now() -> u64 {
-    clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(0, |time| Duration::from(time).as_nanos() as u64)
 }

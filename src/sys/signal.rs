@@ -1,4 +1,4 @@
-//! A flag that SIGTERM and SIGINT set.
+//! Signals of ours: a flag that SIGTERM and SIGINT set, or a descriptor for them.
 //!
 //! The handler only stores to an atomic, which is async-signal-safe. It is
 //! installed without SA_RESTART, so that a blocked call of the coordinator ends.
@@ -7,6 +7,7 @@ use std::io;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 /// Which of them came last; 0 is none.
 static ASKED: AtomicI32 = AtomicI32::new(0);
@@ -26,6 +27,18 @@ pub fn note_termination() -> io::Result<()> {
         unsafe { sigaction(signal, &action)? };
     }
     Ok(SigSet::all().thread_unblock()?)
+}
+
+/// Takes over SIGINT, SIGTERM and SIGHUP of this process: from now on they arrive
+/// through this descriptor, between two reads, and interrupt nothing. Reading does not
+/// block.
+pub fn take_over() -> nix::Result<SignalFd> {
+    let mut set = SigSet::empty();
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        set.add(signal);
+    }
+    set.thread_block()?;
+    SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
 }
 
 /// Whether somebody asked us to end.

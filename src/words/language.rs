@@ -1,4 +1,8 @@
-//! Which language a reader wants, from what the locale variables say.
+//! Which language a reader wants, from what the locale variables say, and texts in both.
+
+use std::sync::OnceLock;
+
+use serde::de::DeserializeOwned;
 
 /// A language of the texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -18,6 +22,30 @@ impl Language {
             Some(value) if value.starts_with("zh") && is_utf8(&value) => Language::Chinese,
             _ => Language::English,
         }
+    }
+}
+
+/// Texts in both languages, each parsed when it is first asked for.
+pub struct Bilingual<T> {
+    /// English, Chinese.
+    texts: [&'static str; 2],
+    parsed: [OnceLock<T>; 2],
+}
+
+impl<T: DeserializeOwned> Bilingual<T> {
+    /// Of two TOML documents that are part of the program.
+    pub const fn new(english: &'static str, chinese: &'static str) -> Bilingual<T> {
+        Bilingual { texts: [english, chinese], parsed: [OnceLock::new(), OnceLock::new()] }
+    }
+
+    /// # Panics
+    /// Where the text is none of that type, which each catalogue has a test against.
+    pub fn get(&self, language: Language) -> &T {
+        let at = match language {
+            Language::English => 0,
+            Language::Chinese => 1,
+        };
+        self.parsed[at].get_or_init(|| toml::from_str(self.texts[at]).expect("a test reads the embedded texts"))
     }
 }
 

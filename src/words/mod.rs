@@ -14,7 +14,7 @@ use std::sync::OnceLock;
 use serde::Deserialize;
 
 pub use fill::{columns, fill};
-pub use language::{Language, speaks_utf8};
+pub use language::{Bilingual, Language, speaks_utf8};
 
 /// The groups, in the order of `herd list --words`.
 pub const GROUPS: [&str; 8] = ["how", "word", "kernel", "row", "source", "pattern", "verdict", "metric"];
@@ -84,13 +84,8 @@ pub fn terms() -> &'static [Term] {
 
 /// The texts of a language.
 pub fn catalogue(language: Language) -> &'static Catalogue {
-    static ENGLISH: OnceLock<Catalogue> = OnceLock::new();
-    static CHINESE: OnceLock<Catalogue> = OnceLock::new();
-    let (kept, text) = match language {
-        Language::English => (&ENGLISH, include_str!("en.toml")),
-        Language::Chinese => (&CHINESE, include_str!("zh.toml")),
-    };
-    kept.get_or_init(|| toml::from_str(text).expect("a test reads the embedded texts"))
+    static TEXTS: Bilingual<Catalogue> = Bilingual::new(include_str!("en.toml"), include_str!("zh.toml"));
+    TEXTS.get(language)
 }
 
 /// Letters and digits alone: `wake-up`, `EPOLL + EXCLUSIVE` and `work to` as typed.

@@ -6,11 +6,11 @@ use std::os::fd::AsFd;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{SigSet, Signal};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::signalfd::SignalFd;
 use terminal_size::{Height, Width};
 
 use crate::command::Failure;
+use crate::sys::signal::take_over;
 use crate::words::columns;
 
 /// Lines of a page with its prompt; a terminal of 24 shows them with one to spare.
@@ -62,11 +62,7 @@ impl Console {
         let size = if terminal { terminal_size::terminal_size() } else { None };
         let (width, height) = size.map_or((WIDEST, PAGE + 1), |(Width(w), Height(h))| (w.into(), h.into()));
         fits(width, height).map_err(Failure::usage)?;
-        let mut set = SigSet::empty();
-        for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
-            set.add(signal);
-        }
-        let signals = set.thread_block().and_then(|()| SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC));
+        let signals = take_over();
         let able = terminal && std::env::var("TERM").is_ok_and(|term| !term.is_empty() && term != "dumb");
         let plain = std::env::var("NO_COLOR").is_ok_and(|value| !value.is_empty());
         Ok(Console {

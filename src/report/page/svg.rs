@@ -7,6 +7,7 @@
 //! one element, which a browser lays out at once.
 
 use super::super::matrix::html::escaped;
+use crate::analysis::judge::decimals;
 
 /// Width of every drawing in its own units: on a phone one is a little less than a
 /// pixel, so that text stays readable there; the page shows none wider than 560.
@@ -140,9 +141,8 @@ fn number(value: f64) -> String {
 
 /// So many digits behind the point, without the zeros at their end.
 fn short(value: f64, digits: usize) -> String {
-    let text = format!("{value:.digits$}");
-    let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
-    if text == "-0" { "0".into() } else { text.to_owned() }
+    let text = decimals(value, digits);
+    if text == "-0" { "0".into() } else { text }
 }
 
 #[cfg(test)]

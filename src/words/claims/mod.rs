@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 use serde::Deserialize;
 
-use super::Language;
+use super::{Bilingual, Language};
 
 /// A claim, without its texts.
 #[derive(Debug, Deserialize)]
@@ -59,13 +59,8 @@ pub fn all() -> &'static [Claim] {
 
 /// The texts of a language.
 pub fn texts(language: Language) -> &'static Texts {
-    static ENGLISH: OnceLock<Texts> = OnceLock::new();
-    static CHINESE: OnceLock<Texts> = OnceLock::new();
-    let (kept, text) = match language {
-        Language::English => (&ENGLISH, include_str!("en.toml")),
-        Language::Chinese => (&CHINESE, include_str!("zh.toml")),
-    };
-    kept.get_or_init(|| toml::from_str(text).expect("a test reads the embedded texts"))
+    static TEXTS: Bilingual<Texts> = Bilingual::new(include_str!("en.toml"), include_str!("zh.toml"));
+    TEXTS.get(language)
 }
 
 /// The claim of that id, in either case.
