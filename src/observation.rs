@@ -167,6 +167,13 @@ pub struct Traffic {
     pub drops: BTreeMap<String, u64>,
 }
 
+impl Traffic {
+    /// Answers; files from before they were counted have one for each client served.
+    pub fn all_answers(&self) -> u64 {
+        self.answers.max(self.clients.served)
+    }
+}
+
 /// What the processes of the workers came to under a timed load, with the children and
 /// threads that served single clients.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -12,7 +12,7 @@ use crate::experiment::expectation::{Growth, SAMPLE};
 use crate::results::{CellResult, Judged, Verdict};
 
 /// Fewer have no range to speak of.
-const FEWEST: usize = 3;
+pub(super) const FEWEST: usize = 3;
 
 /// Cell, place among its expectations, verdict.
 pub(super) fn settled(cells: &[CellResult]) -> Vec<(usize, usize, Judged)> {
@@ -27,9 +27,9 @@ pub(super) fn settled(cells: &[CellResult]) -> Vec<(usize, usize, Judged)> {
     found
 }
 
-/// The axes but for the samples.
-fn axes(cell: &CellResult) -> Vec<&(String, String)> {
-    cell.axes.iter().filter(|(key, _)| key != SAMPLE).collect()
+/// The axes but for one.
+pub(super) fn axes<'a>(cell: &'a CellResult, but: &str) -> Vec<&'a (String, String)> {
+    cell.axes.iter().filter(|(key, _)| key != but).collect()
 }
 
 fn sample(cell: &CellResult) -> Option<&str> {
@@ -61,7 +61,9 @@ fn shown(sorted: &[f64]) -> String {
 
 fn compared(open: &Judged, growth: &Growth, cell: &CellResult, cells: &[CellResult]) -> Judged {
     let mate = |other: &&CellResult| {
-        other.experiment == cell.experiment && other.repetition == cell.repetition && axes(other) == axes(cell)
+        other.experiment == cell.experiment
+            && other.repetition == cell.repetition
+            && axes(other, SAMPLE) == axes(cell, SAMPLE)
     };
     let mates: Vec<&CellResult> = cells.iter().filter(mate).collect();
     let this = ratios(&mates, &open.metric, &cell.row, &growth.growth_from);

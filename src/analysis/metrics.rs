@@ -180,7 +180,7 @@ pub const METRICS: &[Metric] = &[
         |f| {
             let traffic = f.seen.traffic.as_ref()?;
             // The mean is that of answers, of which keep_alive has several for each client.
-            let inside = traffic.answers.max(traffic.clients.served) * traffic.reply_mean_ns;
+            let inside = traffic.all_answers() * traffic.reply_mean_ns;
             ratio(traffic.in_flight_ns as f64, inside)
         }
     ),
@@ -204,13 +204,13 @@ pub const METRICS: &[Metric] = &[
         f.traffic(|t| t.clients.served as f64 * 1e9 / t.busy_ns.max(1) as f64)
     }),
     metric!("answers", "requests", "answered; keep_alive has several for each client served", |f| {
-        f.traffic(|t| t.answers.max(t.clients.served) as f64)
+        f.traffic(|t| t.all_answers() as f64)
     }),
     metric!("answers_per_second", "answers per second", "as served_per_second, of all requests (keep_alive)", |f| {
-        f.traffic(|t| t.answers.max(t.clients.served) as f64 * 1e9 / t.busy_ns.max(1) as f64)
+        f.traffic(|t| t.all_answers() as f64 * 1e9 / t.busy_ns.max(1) as f64)
     }),
     metric!("cpu_us_per_answer", "us per answer", "as cpu_us_per_event, of all requests (keep_alive)", |f| {
-        f.seen.traffic.as_ref().and_then(|t| ratio(f.cpu_ns() as f64 / 1000.0, t.answers.max(t.clients.served)))
+        f.seen.traffic.as_ref().and_then(|t| ratio(f.cpu_ns() as f64 / 1000.0, t.all_answers()))
     }),
     metric!("generator_cpu_us_per_event", "us per event", "CPU time of the process that makes the events", |f| {
         f.traffic(|t| t.generator_cpu_ns as f64 / 1000.0 / f.seen.fired.max(1) as f64)

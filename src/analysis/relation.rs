@@ -7,17 +7,16 @@
 
 use std::collections::HashMap;
 
-use super::growth;
+use super::growth::{self, FEWEST};
 use super::judge::{self, short};
+use super::metrics::Value;
+use super::wording::number;
 use crate::experiment::Rule;
 use crate::experiment::expectation::More;
 use crate::results::{CellResult, Judged, Verdict};
 
 /// The reason of a relation that nobody has settled.
 pub const OPEN: &str = "the row it is compared with has not run";
-
-/// Fewer values along an axis have no range to speak of.
-const FEWEST: usize = 3;
 
 /// What two cells that are compared have in common.
 type Key<'a> = (&'a str, &'a str, &'a [(String, String)], u32);
@@ -95,12 +94,12 @@ fn compared(open: &Judged, rule: &Rule, cell: &CellResult, other: &CellResult) -
 
 /// The two rows by their values at all places of an axis.
 fn along(open: &Judged, axis: &str, times: Option<f64>, rows: [&CellResult; 2], cells: &[CellResult]) -> Judged {
-    let rest = |cell: &CellResult| cell.axes.iter().filter(|(key, _)| key != axis).cloned().collect::<Vec<_>>();
     let of = |row: &CellResult| {
+        let rest = growth::axes(row, axis);
         let mates = cells.iter().filter(|cell| {
             cell.experiment == row.experiment
                 && (&cell.row, cell.repetition) == (&row.row, row.repetition)
-                && rest(cell) == rest(row)
+                && growth::axes(cell, axis) == rest
         });
         let sound = mates.filter(|cell| judge::conservation(cell).verdict == Verdict::Pass);
         let mut values: Vec<f64> = sound.filter_map(|cell| cell.metrics.get(&open.metric).copied().flatten()).collect();
@@ -126,7 +125,7 @@ fn spread(cell: &CellResult, metric: &str) -> [f64; 3] {
 }
 
 fn shown([min, median, max]: [f64; 3]) -> String {
-    if min == max { short(median) } else { format!("{} ({} to {})", short(median), short(min), short(max)) }
+    number(&Value { mean: median, min, max })
 }
 
 /// Decided only where no two samples contradict each other.

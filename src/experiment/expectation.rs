@@ -88,13 +88,6 @@ pub struct Growth {
 /// The axis over which samples of a growth are taken.
 pub const SAMPLE: &str = "sample";
 
-impl Growth {
-    /// The rows it speaks of besides its own.
-    pub fn others(&self) -> [&String; 3] {
-        [&self.growth_from, &self.below, &self.below_from]
-    }
-}
-
 impl std::fmt::Display for Growth {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Growth { growth_from, below, below_from } = self;
@@ -104,12 +97,10 @@ impl std::fmt::Display for Growth {
 
 impl Rule {
     /// The rows that must be there to judge it.
-    pub fn other_rows(&self) -> Vec<&String> {
+    pub fn other_rows(&self) -> Vec<&str> {
         match self {
-            Rule::Times(times) => vec![&times.times_of],
-            Rule::More(more) => vec![&more.more_than],
-            Rule::Growth(growth) => growth.others().into(),
-            _ => Vec::new(),
+            Rule::Growth(Growth { growth_from, below, below_from }) => vec![growth_from, below, below_from],
+            rule => rule.other().into_iter().collect(),
         }
     }
 }

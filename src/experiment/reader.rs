@@ -61,7 +61,6 @@ impl Reader<'_> {
         }
     }
 
-    /// A kernel release, as text.
     pub(super) fn flag(&self, value: &DeValue<'_>, key: &str, at: usize) -> Result<bool, ExperimentError> {
         match value {
             DeValue::Boolean(flag) => Ok(*flag),
@@ -72,6 +71,7 @@ impl Reader<'_> {
         }
     }
 
+    /// A kernel release, as text.
     fn release(&self, value: &DeValue<'_>, key: &str, at: usize) -> Result<String, ExperimentError> {
         let text = self.string(value, key, at)?;
         match Release::parse(&text) {

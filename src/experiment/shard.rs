@@ -75,14 +75,14 @@ fn units(cells: &[&Cell]) -> Vec<Vec<usize>> {
             match &expectation.rule {
                 // All samples of all four rows; all places of an axis of two.
                 rule @ (Rule::Growth(_) | Rule::More(More { over: Some(_), .. })) => {
-                    let row = |row: &String| *row == cell.row || rule.other_rows().contains(&row);
+                    let row = |row: &String| *row == cell.row || rule.other_rows().contains(&row.as_str());
                     let mate = |other: &Cell| other.experiment == cell.experiment && row(&other.row);
                     let place = |(place, other): (usize, &&Cell)| mate(other).then_some(place);
                     mates.extend(cells.iter().enumerate().filter_map(place));
                 }
                 rule => {
                     for row in rule.other_rows() {
-                        mates.extend(by_row.get(&(&cell.experiment, &cell.axes, row.as_str())));
+                        mates.extend(by_row.get(&(&cell.experiment, &cell.axes, row)));
                     }
                 }
             }

@@ -22,6 +22,13 @@ pub struct StudySettings {
     pub samples: u32,
 }
 
+impl StudySettings {
+    /// How often to measure: as asked, or as often as the study likes.
+    pub fn samples_or(&self, own: u32) -> u32 {
+        if self.samples > 0 { self.samples } else { own }
+    }
+}
+
 /// What [`size`] takes, for messages.
 pub const SIZE: &str = "a size such as \"64KiB\" or \"16MiB\", up to 1024MiB, or 0";
 

@@ -1,8 +1,14 @@
 //! Children of a study. They die with it, and dropping one kills it and waits for it.
 
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use nix::fcntl::OFlag;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitStatus, waitpid};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, pipe2, read};
 
 use super::figures::{Figures, Trouble, refused};
 use crate::sys::fork::{Alone, die_with};
@@ -36,6 +42,39 @@ impl Child {
         self.waited = true;
         figures.reaped(1);
         Ok(status)
+    }
+
+    /// The same; it must have ended with 0.
+    pub fn ends_well(self, who: &str, figures: &mut Figures) -> Result<(), Trouble> {
+        match self.wait(figures)? {
+            WaitStatus::Exited(_, 0) => Ok(()),
+            other => Err(Trouble::Broken(format!("{who} ended as {other:?}"))),
+        }
+    }
+
+    /// A child that has our memory and does nothing until a byte comes.
+    pub fn sleeper(alone: &Alone, figures: &mut Figures) -> Result<(Child, OwnedFd), Trouble> {
+        let (from, to) = pipe2(OFlag::O_CLOEXEC).map_err(refused("pipe2"))?;
+        let child = Child::start(alone, figures, || i32::from(read(&from, &mut [0]) != Ok(1)))?;
+        Ok((child, to))
+    }
+
+    /// Sends the byte and sees it end.
+    pub fn ends_by_a_byte(self, to: OwnedFd, figures: &mut Figures) -> Result<(), Trouble> {
+        let written = File::from(to).write_all(&[1]);
+        written.map_err(|e| Trouble::Broken(format!("cannot write to the pipe: {e}")))?;
+        self.ends_well("a child", figures)
+    }
+
+    /// Computes until it is killed; one that nobody ends does so itself after `longest`.
+    pub fn spinner(alone: &Alone, figures: &mut Figures, longest: Duration) -> Result<Child, Trouble> {
+        Child::start(alone, figures, || {
+            let began = Instant::now();
+            while began.elapsed() < longest {
+                std::hint::spin_loop();
+            }
+            0
+        })
     }
 
     /// Kills it, and sees it end.

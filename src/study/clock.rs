@@ -6,6 +6,7 @@ use nix::sys::resource::{UsageWho, getrusage};
 use nix::time::{ClockId, clock_gettime};
 
 use super::figures::{Trouble, refused};
+use crate::sys::clock::cpu_ns_of;
 
 /// CPU time of the calling thread.
 pub fn of_thread() -> Result<Duration, Trouble> {
@@ -20,6 +21,11 @@ pub fn of_process() -> Result<Duration, Trouble> {
 /// CPU time of all children that were waited for (getrusage(2), RUSAGE_CHILDREN).
 pub fn of_children() -> Result<Duration, Trouble> {
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN).map_err(refused("getrusage"))?;
-    let micros = [usage.user_time(), usage.system_time()].map(|time| time.tv_sec() * 1_000_000 + time.tv_usec());
-    Ok(Duration::from_micros(micros.iter().sum::<i64>() as u64))
+    Ok(Duration::from_nanos(cpu_ns_of(&usage)))
+}
+
+/// Context switches of either kind (getrusage(2)).
+pub fn switches(who: UsageWho) -> Result<u64, Trouble> {
+    let usage = getrusage(who).map_err(refused("getrusage"))?;
+    Ok((usage.voluntary_context_switches() + usage.involuntary_context_switches()) as u64)
 }

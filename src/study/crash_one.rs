@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
@@ -21,8 +20,6 @@ use crate::sys::threads::Crowd;
 /// The one that crashes, counted from 0.
 const THIRD: usize = 2;
 const STACK: usize = 64 * 1024;
-/// How long all may take to be there.
-const STARTS: Duration = Duration::from_secs(20);
 /// Memory of one process, page tables and kernel stack included, in KiB.
 const PROCESS_KIB: u64 = 300;
 
@@ -58,7 +55,7 @@ impl Study for CrashOne {
 
     fn run(&self, settings: &Settings, figures: &mut Figures) -> Result<(), Trouble> {
         let workers = settings.workers as usize;
-        let board = Arc::new(Board::new(3).map_err(|e| Trouble::Broken(format!("cannot map shared memory: {e}")))?);
+        let board: Arc<Board> = Arc::new(here::shared(3)?);
         match settings.placement {
             PlacementKind::Threads => threads(&board, workers, figures),
             _ => processes(&board, workers, figures),
@@ -82,15 +79,7 @@ fn word(board: &Board, row: usize) -> &AtomicU64 {
 }
 
 fn all_there(board: &Board, workers: usize) -> Result<(), Trouble> {
-    let began = Instant::now();
-    while word(board, 0).load(Ordering::Acquire) < workers as u64 {
-        if began.elapsed() > STARTS {
-            let there = word(board, 0).load(Ordering::Acquire);
-            return Err(Trouble::Broken(format!("only {there} of {workers} workers have started")));
-        }
-        crate::sys::spin::yield_cpu();
-    }
-    Ok(())
+    here::all_there(word(board, 0), workers as u64, "workers have started")
 }
 
 fn died(status: WaitStatus) -> Result<(), Trouble> {
@@ -163,10 +152,7 @@ fn processes(board: &Board, workers: usize, figures: &mut Figures) -> Result<(),
     figures.add("survivors", left as f64);
     futex::store_and_wake(word(board, 2), 1);
     for child in children {
-        match child.wait(figures)? {
-            WaitStatus::Exited(_, 0) => {}
-            other => return Err(Trouble::Broken(format!("a survivor ended as {other:?}"))),
-        }
+        child.ends_well("a survivor", figures)?;
     }
     Ok(())
 }

@@ -74,7 +74,7 @@ impl Study for EntryCost {
         let (began, ticks) = (Instant::now(), sys::tsc::ticks());
         let mut samples = Vec::new();
         repeat(call);
-        for _ in 0..samples_of(settings) {
+        for _ in 0..settings.study.samples_or(SAMPLES) {
             let before = clock::of_thread()?;
             repeat(call);
             samples.push((clock::of_thread()? - before).as_nanos() as f64 / f64::from(CALLS));
@@ -99,10 +99,6 @@ impl Study for EntryCost {
         }
         Ok(())
     }
-}
-
-fn samples_of(settings: &Settings) -> u32 {
-    if settings.study.samples > 0 { settings.study.samples } else { SAMPLES }
 }
 
 #[inline(never)]

@@ -1,23 +1,16 @@
 //! Copy on write: how many page faults it takes to write memory that a fork has made
 //! common, and memory that it has not.
 
-use std::io::Write;
-use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering;
 
-use nix::fcntl::OFlag;
 use nix::poll::poll;
 use nix::sys::resource::{UsageWho, getrusage};
-use nix::sys::wait::WaitStatus;
-use nix::unistd::pipe2;
 
 use super::child::{Child, alone};
 use super::figures::{Figures, Trouble, refused};
 use super::{Study, Takes, clock, here, mode};
 use crate::experiment::Settings;
-use crate::sys::fork::Alone;
 use crate::sys::region::{Region, page_size};
-use crate::sys::shared::SharedRows;
 
 const SAMPLES: u32 = 5;
 
@@ -72,22 +65,22 @@ impl Study for ForkCow {
         let pages = touched as usize * 1024 / page_size();
         let mode = mode(self, settings);
         let alone = alone()?;
-        let told = SharedRows::<2>::new(1).map_err(|e| Trouble::Broken(format!("cannot map shared memory: {e}")))?;
-        for _ in 0..if settings.study.samples > 0 { settings.study.samples } else { SAMPLES } {
+        let told = here::shared::<2>(1)?;
+        for _ in 0..settings.study.samples_or(SAMPLES) {
             let memory = Region::new(pages, mode == "shared-memory").map_err(refused("mmap"))?;
             if mode != "first-write" {
                 memory.write(1);
             }
             let took = match mode {
                 "parent-writes" | "shared-memory" => {
-                    let (child, go) = sleeper(&alone, figures)?;
+                    let (child, go) = Child::sleeper(&alone, figures)?;
                     let took = write(&memory)?;
-                    end(child, go, figures)?;
+                    child.ends_by_a_byte(go, figures)?;
                     took
                 }
                 "child-gone" => {
-                    let (child, go) = sleeper(&alone, figures)?;
-                    end(child, go, figures)?;
+                    let (child, go) = Child::sleeper(&alone, figures)?;
+                    child.ends_by_a_byte(go, figures)?;
                     write(&memory)?
                 }
                 "child-writes" => {
@@ -99,7 +92,7 @@ impl Study for ForkCow {
                         }
                         Err(_) => 1,
                     })?;
-                    good(child.wait(figures)?)?;
+                    child.ends_well("a child", figures)?;
                     let [faults, ns] = [0, 1].map(|i| told.row(0)[i].load(Ordering::Acquire));
                     Took { faults, ns }
                 }
@@ -156,24 +149,4 @@ fn switched_out() -> Result<(), Trouble> {
 fn faults() -> Result<u64, Trouble> {
     let usage = getrusage(UsageWho::RUSAGE_THREAD).map_err(refused("getrusage"))?;
     Ok((usage.minor_page_faults() + usage.major_page_faults()) as u64)
-}
-
-/// A child that has our memory and does nothing until a byte comes.
-fn sleeper(alone: &Alone, figures: &mut Figures) -> Result<(Child, OwnedFd), Trouble> {
-    let (from, to) = pipe2(OFlag::O_CLOEXEC).map_err(refused("pipe2"))?;
-    let child = Child::start(alone, figures, || i32::from(nix::unistd::read(&from, &mut [0]) != Ok(1)))?;
-    Ok((child, to))
-}
-
-fn end(child: Child, go: OwnedFd, figures: &mut Figures) -> Result<(), Trouble> {
-    let written = std::fs::File::from(go).write_all(&[1]);
-    written.map_err(|e| Trouble::Broken(format!("cannot write to the pipe: {e}")))?;
-    good(child.wait(figures)?)
-}
-
-fn good(status: WaitStatus) -> Result<(), Trouble> {
-    match status {
-        WaitStatus::Exited(_, 0) => Ok(()),
-        other => Err(Trouble::Broken(format!("a child ended as {other:?}"))),
-    }
 }

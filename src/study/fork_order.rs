@@ -10,7 +10,6 @@ use super::{Study, Takes, here};
 use crate::experiment::Settings;
 use crate::experiment::settings::Affinity;
 use crate::sys::clock::now_ns;
-use crate::sys::shared::SharedRows;
 
 const FORKS: u32 = 200;
 
@@ -47,10 +46,10 @@ impl Study for ForkOrder {
             here::pin_to_last()?;
         }
         let alone = alone()?;
-        let told = SharedRows::<8>::new(1).map_err(|e| Trouble::Broken(format!("cannot map shared memory: {e}")))?;
+        let told = here::shared::<8>(1)?;
         let word = &told.row(0)[0];
         let mut first = 0;
-        for _ in 0..if settings.study.samples > 0 { settings.study.samples } else { FORKS } {
+        for _ in 0..settings.study.samples_or(FORKS) {
             word.store(0, Ordering::Release);
             let pid = alone
                 .fork(|| {
@@ -63,7 +62,7 @@ impl Study for ForkOrder {
             waitpid(pid, None).map_err(refused("waitpid"))?;
             figures.reaped(1);
             let began = word.load(Ordering::Acquire);
-            if began == 0 || back == 0 {
+            if began == 0 {
                 return Err(Trouble::Broken("a child ended before it began".into()));
             }
             first += u32::from(began < back);

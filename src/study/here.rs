@@ -1,8 +1,15 @@
 //! What this machine gives a study: CPUs, memory, pages. What it does not give makes the
 //! cell a skip with a reason, never a figure of something else.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
 use super::figures::{Trouble, refused};
 use crate::sys;
+use crate::sys::shared::SharedRows;
+
+/// How long all tasks of a study may take to begin.
+pub const STARTS: Duration = Duration::from_secs(20);
 
 /// Left to everybody else, in KiB.
 const SPARE: u64 = 32 * 1024;
@@ -17,6 +24,25 @@ pub fn pin_to_last() -> Result<usize, Trouble> {
     let last = *cpus()?.last().expect("a process has a CPU");
     sys::cpus::pin_to(last).map_err(refused("sched_setaffinity"))?;
     Ok(last)
+}
+
+/// Memory that children have in common with us.
+pub fn shared<const WORDS: usize>(rows: usize) -> Result<SharedRows<WORDS>, Trouble> {
+    SharedRows::new(rows).map_err(|e| Trouble::Broken(format!("cannot map shared memory: {e}")))
+}
+
+/// Lets others have the CPU until `count` is `wanted`; `what` ends the complaint that it
+/// never was.
+pub fn all_there(count: &AtomicU64, wanted: u64, what: &str) -> Result<(), Trouble> {
+    let began = Instant::now();
+    while count.load(Ordering::Acquire) < wanted {
+        if began.elapsed() > STARTS {
+            let there = count.load(Ordering::Acquire);
+            return Err(Trouble::Broken(format!("only {there} of {wanted} {what}")));
+        }
+        sys::spin::yield_cpu();
+    }
+    Ok(())
 }
 
 /// Whether so much memory can be used without harm to others.

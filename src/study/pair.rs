@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
-use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::resource::UsageWho;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::unistd::{pipe2, read, write};
 
-use super::clock;
 use super::figures::{Figures, Trouble, refused};
+use super::{clock, here};
 use crate::sys::futex;
 use crate::sys::shared::SharedRows;
 
@@ -50,16 +50,15 @@ struct Used {
 
 impl Used {
     fn now() -> Result<Used, Trouble> {
-        let usage = getrusage(UsageWho::RUSAGE_THREAD).map_err(refused("getrusage"))?;
-        let switches = usage.voluntary_context_switches() + usage.involuntary_context_switches();
-        Ok(Used { cpu_ns: clock::of_thread()?.as_nanos() as u64, switches: switches as u64 })
+        let switches = clock::switches(UsageWho::RUSAGE_THREAD)?;
+        Ok(Used { cpu_ns: clock::of_thread()?.as_nanos() as u64, switches })
     }
 }
 
 impl Table {
     /// `way` is futex, pipe or socketpair.
     pub fn new(way: &str) -> Result<Arc<Table>, Trouble> {
-        let board = SharedRows::new(4).map_err(|e| Trouble::Broken(format!("cannot map shared memory: {e}")))?;
+        let board = here::shared(4)?;
         let pipe = || pipe2(OFlag::O_CLOEXEC).map_err(refused("pipe2"));
         let way = match way {
             "pipe" => {

@@ -2,12 +2,11 @@
 //! by itself, and from whom it is taken.
 
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
-use nix::sys::wait::WaitStatus;
 use nix::unistd::Pid;
 
 use super::child::{Child, alone};
@@ -52,23 +51,11 @@ impl Study for Slice {
     fn run(&self, settings: &Settings, figures: &mut Figures) -> Result<(), Trouble> {
         here::pin_to_last()?;
         let alone = alone()?;
-        let board = SharedRows::<2>::new(1).map_err(|e| Trouble::Broken(format!("cannot map shared memory: {e}")))?;
-        let hogs: Vec<Child> = (0..HOGS)
-            .map(|_| {
-                Child::start(&alone, figures, || {
-                    let began = Instant::now();
-                    while began.elapsed() < SPINS {
-                        std::hint::spin_loop();
-                    }
-                    0
-                })
-            })
-            .collect::<Result<_, Trouble>>()?;
+        let board = here::shared(1)?;
+        let hogs: Vec<Child> =
+            (0..HOGS).map(|_| Child::spinner(&alone, figures, SPINS)).collect::<Result<_, Trouble>>()?;
         let blocker = Child::start(&alone, figures, || i32::from(block(&board).is_err()))?;
-        match blocker.wait(figures)? {
-            WaitStatus::Exited(_, 0) => {}
-            other => return Err(Trouble::Broken(format!("the task that blocks ended as {other:?}"))),
-        }
+        blocker.ends_well("the task that blocks", figures)?;
         let [mut voluntary, mut involuntary] = [0, 1].map(|i| board.row(0)[i].load(Ordering::Acquire));
         if mode(self, settings) == "hog" {
             (voluntary, involuntary) = (0, 0);

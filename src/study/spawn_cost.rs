@@ -89,7 +89,7 @@ impl Study for SpawnCost {
         };
         // The first one fills caches, and the one of stacks in the C library.
         run(figures)?;
-        for _ in 0..if settings.study.samples > 0 { settings.study.samples } else { SAMPLES } {
+        for _ in 0..settings.study.samples_or(SAMPLES) {
             let (began, before, mut times) = (Instant::now(), cpu()?, 0);
             while times == 0 || began.elapsed() < SAMPLE {
                 run(figures)?;

@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
 
 use nix::sys::prctl::set_thp_disable;
 
@@ -11,15 +10,14 @@ use super::figures::{Figures, Trouble, refused};
 use super::memory::Memory;
 use super::{Study, Takes, here, mode};
 use crate::experiment::Settings;
+use crate::sys::futex;
 use crate::sys::region::page_size;
 use crate::sys::threads::Crowd;
-use crate::sys::{futex, spin};
 
 /// As glibc has it, where `ulimit -s` says nothing else.
 const STACK: usize = 8 << 20;
 /// How deep a call may go in a stack of that size, in KiB.
 const DEEPEST: u64 = 4096;
-const STARTS: Duration = Duration::from_secs(20);
 /// Memory of a thread besides what it touches, the kernel's part included, in KiB.
 const THREAD_KIB: u64 = 48;
 
@@ -89,7 +87,9 @@ impl Study for Stacks {
             }
             figures.made(1);
         }
-        let all = outcome.map_err(refused("pthread_create")).and_then(|()| all_done(&words[0], workers));
+        let all = outcome
+            .map_err(refused("pthread_create"))
+            .and_then(|()| here::all_there(&words[0], workers, "threads have begun"));
         let after = all.and_then(|()| Memory::now());
         futex::store_and_wake(&words[1], 1);
         figures.reaped(crowd.join() as u64);
@@ -108,16 +108,4 @@ impl Study for Stacks {
         }
         Ok(())
     }
-}
-
-fn all_done(done: &AtomicU64, workers: u64) -> Result<(), Trouble> {
-    let began = Instant::now();
-    while done.load(Ordering::Acquire) < workers {
-        if began.elapsed() > STARTS {
-            let done = done.load(Ordering::Acquire);
-            return Err(Trouble::Broken(format!("only {done} of {workers} threads have begun")));
-        }
-        spin::yield_cpu();
-    }
-    Ok(())
 }

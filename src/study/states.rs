@@ -1,7 +1,6 @@
 //! The states of a task, one task for each: made so, then looked at in /proc.
 
-use std::io::Write;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use nix::fcntl::OFlag;
@@ -56,12 +55,11 @@ impl Study for States {
     fn run(&self, settings: &Settings, figures: &mut Figures) -> Result<(), Trouble> {
         here::pin_to_last()?;
         let alone = alone()?;
-        let pipe = pipe2(OFlag::O_CLOEXEC).map_err(refused("pipe2"))?;
         match mode(self, settings) {
             "ready" => spinners(&alone, figures, 2),
-            "reading" => sleeper(&alone, figures, pipe, 'S'),
-            "vfork" => vfork(&alone, figures, pipe),
-            "stopped" => sleeper(&alone, figures, pipe, 'T'),
+            "reading" => sleeper(&alone, figures, 'S'),
+            "vfork" => vfork(&alone, figures),
+            "stopped" => sleeper(&alone, figures, 'T'),
             "zombie" => {
                 let child = Child::start(&alone, figures, || 0)?;
                 look(&[child.pid()], 'Z', figures)?;
@@ -73,24 +71,16 @@ impl Study for States {
 }
 
 fn spinners(alone: &Alone, figures: &mut Figures, count: usize) -> Result<(), Trouble> {
-    let spin = || {
-        let began = Instant::now();
-        while began.elapsed() < SPINS {
-            std::hint::spin_loop();
-        }
-        0
-    };
     let children: Vec<Child> =
-        (0..count).map(|_| Child::start(alone, figures, spin)).collect::<Result<_, Trouble>>()?;
+        (0..count).map(|_| Child::spinner(alone, figures, SPINS)).collect::<Result<_, Trouble>>()?;
     let pids: Vec<Pid> = children.iter().map(Child::pid).collect();
     look(&pids, 'R', figures)?;
     children.into_iter().try_for_each(|child| child.end(figures))
 }
 
 /// Sleeps in read; `state` is T where it is to be stopped there.
-fn sleeper(alone: &Alone, figures: &mut Figures, pipe: (OwnedFd, OwnedFd), state: char) -> Result<(), Trouble> {
-    let (from, to) = pipe;
-    let child = Child::start(alone, figures, || i32::from(nix::unistd::read(&from, &mut [0]) != Ok(1)))?;
+fn sleeper(alone: &Alone, figures: &mut Figures, state: char) -> Result<(), Trouble> {
+    let (child, to) = Child::sleeper(alone, figures)?;
     settle(child.pid(), 'S')?;
     if state == 'T' {
         child.signal(Signal::SIGSTOP)?;
@@ -99,12 +89,12 @@ fn sleeper(alone: &Alone, figures: &mut Figures, pipe: (OwnedFd, OwnedFd), state
     if state == 'T' {
         child.signal(Signal::SIGCONT)?;
     }
-    ends_by_a_byte(child, to, figures)
+    child.ends_by_a_byte(to, figures)
 }
 
 /// A parent that waits for its vfork child is in D: only SIGKILL would end that sleep.
-fn vfork(alone: &Alone, figures: &mut Figures, pipe: (OwnedFd, OwnedFd)) -> Result<(), Trouble> {
-    let (from, to) = pipe;
+fn vfork(alone: &Alone, figures: &mut Figures) -> Result<(), Trouble> {
+    let (from, to) = pipe2(OFlag::O_CLOEXEC).map_err(refused("pipe2"))?;
     let parent = Child::start(alone, figures, || {
         let made = sys::vfork::Vfork::default().run(Some(from.as_fd()));
         let ended = made.and_then(|pid| waitpid(pid, None));
@@ -113,18 +103,9 @@ fn vfork(alone: &Alone, figures: &mut Figures, pipe: (OwnedFd, OwnedFd)) -> Resu
     look(&[parent.pid()], 'D', figures)?;
     // Its child: it exits with 0 only if that was made and has ended.
     figures.made(1);
-    ends_by_a_byte(parent, to, figures)?;
+    parent.ends_by_a_byte(to, figures)?;
     figures.reaped(1);
     Ok(())
-}
-
-fn ends_by_a_byte(child: Child, to: OwnedFd, figures: &mut Figures) -> Result<(), Trouble> {
-    let written = std::fs::File::from(to).write_all(&[1]);
-    written.map_err(|e| Trouble::Broken(format!("cannot write to the pipe: {e}")))?;
-    match child.wait(figures)? {
-        WaitStatus::Exited(_, 0) => Ok(()),
-        other => Err(Trouble::Broken(format!("a child ended as {other:?}"))),
-    }
 }
 
 /// The state letter, and where it sleeps as far as the kernel tells us.

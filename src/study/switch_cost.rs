@@ -5,16 +5,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::resource::UsageWho;
 
 use super::figures::{Figures, Trouble, refused};
 use super::pair::Table;
 use super::{Study, clock, here, mode};
 use crate::experiment::Settings;
+use crate::sys::cpus;
 use crate::sys::futex::{self, Reach};
 use crate::sys::shared::SharedRows;
 use crate::sys::threads::Crowd;
-use crate::sys::{cpus, spin};
 
 const SAMPLES: u32 = 5;
 /// One sample has about so many hops, and every task one at least.
@@ -23,7 +23,6 @@ const HOPS: usize = 1000;
 const LIMIT: Duration = Duration::from_millis(100);
 /// All samples of a pair that gets the CPU seldom.
 const ALL: Duration = Duration::from_millis(500);
-const STARTS: Duration = Duration::from_secs(20);
 const STACK: usize = 64 * 1024;
 /// Stack touched, kernel stack, page tables and the task itself, in KiB.
 const TASK_KIB: u64 = 40;
@@ -45,7 +44,7 @@ struct Common {
 
 impl Common {
     fn new(tasks: usize) -> Result<Arc<Common>, Trouble> {
-        let words = SharedRows::new(tasks).map_err(|e| Trouble::Broken(format!("cannot map shared memory: {e}")))?;
+        let words = here::shared(tasks)?;
         Ok(Arc::new(Common { words, begun: AtomicU64::new(0), order: AtomicU64::new(0) }))
     }
 
@@ -68,17 +67,8 @@ impl Common {
         futex::store_and_wake(&self.order, order);
     }
 
-    /// Lets others have the CPU until so many have begun.
     fn all_begun(&self, tasks: usize) -> Result<(), Trouble> {
-        let began = Instant::now();
-        while self.begun.load(Ordering::Acquire) < tasks as u64 {
-            if began.elapsed() > STARTS {
-                let begun = self.begun.load(Ordering::Acquire);
-                return Err(Trouble::Broken(format!("only {begun} of {tasks} tasks have begun")));
-            }
-            spin::yield_cpu();
-        }
-        Ok(())
+        here::all_there(&self.begun, tasks as u64, "tasks have begun")
     }
 }
 
@@ -112,7 +102,7 @@ impl Study for SwitchCost {
         let tasks = settings.workers as usize;
         here::room_for(tasks as u64 * TASK_KIB)?;
         here::pin_to_last()?;
-        let samples = if settings.study.samples > 0 { settings.study.samples } else { SAMPLES };
+        let samples = settings.study.samples_or(SAMPLES);
         match mode(self, settings) {
             "ring" => ring(tasks, samples, figures),
             "pair-beside-runnable" => pair(tasks, true, samples, figures),
@@ -134,9 +124,7 @@ fn crowd(more: usize, figures: &mut Figures, body: impl Fn(usize) + Sync + 'stat
 
 /// CPU time and context switches of all threads.
 fn used() -> Result<(u64, u64), Trouble> {
-    let usage = getrusage(UsageWho::RUSAGE_SELF).map_err(refused("getrusage"))?;
-    let switches = usage.voluntary_context_switches() + usage.involuntary_context_switches();
-    Ok((clock::of_process()?.as_nanos() as u64, switches as u64))
+    Ok((clock::of_process()?.as_nanos() as u64, clock::switches(UsageWho::RUSAGE_SELF)?))
 }
 
 /// One sample: `hops` says how many there have been, `go` makes some more.
@@ -172,7 +160,7 @@ fn yielders(tasks: usize, samples: u32, figures: &mut Figures) -> Result<(), Tro
     // Until each has had its turn, not all of them are runnable.
     let began = Instant::now();
     while (1..tasks).any(|index| common.word(index).load(Ordering::Relaxed) == 0) {
-        if began.elapsed() > STARTS {
+        if began.elapsed() > here::STARTS {
             return Err(Trouble::Broken("some tasks never got the CPU".into()));
         }
         let _ = nix::sched::sched_yield();
@@ -281,7 +269,7 @@ fn pair(tasks: usize, runnable: bool, samples: u32, figures: &mut Figures) -> Re
     }
     if taken == 0 {
         let why = format!("beside {} runnable tasks the two got the CPU too seldom", tasks - 2);
-        ["hop_ns", "switches_per_hop", "hops"].iter().for_each(|figure| figures.omit(figure, &why));
+        SwitchCost.figures().iter().for_each(|figure| figures.omit(figure, &why));
     }
     common.say(STOP);
     table.stop()?;

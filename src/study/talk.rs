@@ -4,8 +4,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use nix::sys::wait::WaitStatus;
-
 use super::child::{Child, alone};
 use super::figures::{Figures, Trouble, refused};
 use super::pair::Table;
@@ -87,10 +85,7 @@ impl Study for Talk {
         }
         let child = Child::start(&alone()?, figures, answer)?;
         side_0(&table, places.map(|places| places.0), settings, figures)?;
-        match child.wait(figures)? {
-            WaitStatus::Exited(_, 0) => Ok(()),
-            other => Err(Trouble::Broken(format!("the other process ended as {other:?}"))),
-        }
+        child.ends_well("the other process", figures)
     }
 }
 
@@ -99,14 +94,12 @@ fn side_0(table: &Table, cpu: Option<usize>, settings: &Settings, figures: &mut 
     // Not kept: the other side may only just begin.
     table.measure(ROUNDS / 10, LIMIT, true, &mut Figures::default())?;
     let mut taken = 0;
-    for _ in 0..if settings.study.samples > 0 { settings.study.samples } else { SAMPLES } {
+    for _ in 0..settings.study.samples_or(SAMPLES) {
         taken += u32::from(table.measure(ROUNDS, LIMIT, true, figures)?);
     }
     if taken == 0 {
-        let figures_of = ["hop_ns", "hop_wall_ns", "switches_per_hop", "hops"];
-        figures_of
-            .iter()
-            .for_each(|figure| figures.omit(figure, "the two got the CPU too seldom on this busy machine"));
+        let why = "the two got the CPU too seldom on this busy machine";
+        Talk.figures().iter().for_each(|figure| figures.omit(figure, why));
     }
     table.stop()
 }
