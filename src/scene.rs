@@ -20,10 +20,6 @@ pub enum Said {
 pub struct Opening {
     /// Where the wakeups come from: `bpf`, `perf`, `proc` or `ledger`.
     pub count_source: String,
-    /// Why better sources could not be had.
-    pub sources_refused: Vec<String>,
-    /// Thread ids in registration order.
-    pub tids: Vec<u32>,
 }
 
 /// One round: from the first of its events until everybody sleeps again.

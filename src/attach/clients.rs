@@ -14,7 +14,7 @@ use super::quiet::PATIENCE;
 use super::server::Server;
 use super::sockets;
 use super::stop::Stop;
-use crate::sighting::{Ending, Sighting, Turns};
+use crate::sighting::{Ending, Sighting};
 use crate::sys::cpus;
 use crate::sys::spin::yield_cpu;
 
@@ -180,12 +180,7 @@ impl Rounds {
             worker.wakeups = counts.wakeups;
             worker.connections = counts.accepts;
             worker.empties = counts.empties;
-            worker.turns = counts.sorted.map(|sorted| Turns {
-                took: sorted.took,
-                refused: sorted.refused,
-                hidden: sorted.hidden,
-                other: counts.wakeups.saturating_sub(sorted.took + sorted.refused + sorted.hidden),
-            });
+            worker.turns = counts.turns();
         }
         seen.own_connections = true;
         seen.connections = Some(self.done);

@@ -7,8 +7,10 @@
 //! | proc | voluntary_ctxt_switches: all sleeps | the network's, or our own | a right to look |
 
 use crate::cell::task::Task;
-use crate::sys::bpf::{BpfCounter, LISTENING};
-use crate::sys::perf::ThreadCounter;
+use crate::sighting::Turns;
+use crate::sys::bpf::BpfCounter;
+use crate::sys::calls::listening;
+use crate::sys::perf::{ThreadCounter, ThreadEvents};
 
 /// The names, best first, as `--count-with` spells them.
 pub const NAMES: [&str; 3] = ["bpf", "perf", "proc"];
@@ -71,9 +73,16 @@ impl Counts {
         Counts { wakeups: self.wakeups, ..Counts::default() }
     }
 
+    /// The wakeups by kind, the rest among them.
+    pub fn turns(&self) -> Option<Turns> {
+        let Sorted { took, refused, hidden } = self.sorted?;
+        let other = self.wakeups.saturating_sub(took + refused + hidden);
+        Some(Turns { took, refused, hidden, other })
+    }
+
     /// Those that may be for connections.
     pub fn for_connections(&self) -> u64 {
-        self.sorted.map_or(self.wakeups, |sorted| sorted.took + sorted.refused + sorted.hidden)
+        self.turns().map_or(self.wakeups, Turns::for_connections)
     }
 }
 
@@ -81,7 +90,7 @@ impl Counts {
 pub enum Source {
     Bpf(BpfCounter),
     /// `None` for a thread that has gone.
-    Perf(Vec<Option<ThreadCounter>>),
+    Perf(ThreadEvents, Vec<Option<ThreadCounter>>),
     Proc,
 }
 
@@ -96,7 +105,9 @@ impl Source {
             }
             let opened = match name {
                 "bpf" => BpfCounter::open_for_server(slots).map(Source::Bpf).map_err(|e| e.to_string()),
-                "perf" => ThreadCounter::open(first).map(|_| Source::Perf(Vec::new())).map_err(|e| e.to_string()),
+                "perf" => ThreadEvents::find()
+                    .and_then(|events| events.open(first).map(|_| Source::Perf(events, Vec::new())))
+                    .map_err(|e| e.to_string()),
                 _ => Ok(Source::Proc),
             };
             match opened {
@@ -111,7 +122,7 @@ impl Source {
     pub fn name(&self) -> &'static str {
         match self {
             Source::Bpf(_) => "bpf",
-            Source::Perf(_) => "perf",
+            Source::Perf(..) => "perf",
             Source::Proc => "proc",
         }
     }
@@ -120,8 +131,8 @@ impl Source {
     pub fn watch(&mut self, slot: usize, tid: u32) -> Result<(), String> {
         match self {
             Source::Bpf(counter) => counter.watch(slot, tid).map_err(|e| e.to_string()),
-            Source::Perf(counters) => {
-                counters.push(Some(ThreadCounter::open(tid).map_err(|e| e.to_string())?));
+            Source::Perf(events, counters) => {
+                counters.push(Some(events.open(tid).map_err(|e| e.to_string())?));
                 Ok(())
             }
             Source::Proc => Ok(()),
@@ -141,7 +152,7 @@ impl Source {
                     empties: Some(turns.empties),
                 }
             }
-            Source::Perf(counters) => {
+            Source::Perf(_, counters) => {
                 let counter = counters[slot].as_ref().ok_or("its thread has gone")?;
                 let [wakeups, accepts, empties] = counter.read().map_err(|e| e.to_string())?;
                 Counts { wakeups, sorted: None, accepts: Some(accepts), empties: Some(empties) }
@@ -155,7 +166,7 @@ impl Source {
 
     /// Gives up what it holds for a thread that has gone.
     pub fn forget(&mut self, slot: usize) {
-        if let Source::Perf(counters) = self {
+        if let Source::Perf(_, counters) = self {
             counters[slot] = None;
         }
     }
@@ -178,7 +189,12 @@ impl Source {
 /// it runs: such a call ends soon, and is sorted then.
 fn listens(task: &Task, within: u64) -> bool {
     within > 0
-        && task.call().ok().flatten().and_then(|call| call.first().copied()).is_some_and(|n| LISTENING.contains(&n))
+        && task
+            .call()
+            .ok()
+            .flatten()
+            .and_then(|call| call.first().copied())
+            .is_some_and(|number| listening().any(|call| call == number))
 }
 
 #[cfg(test)]

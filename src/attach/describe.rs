@@ -1,16 +1,17 @@
 //! Who of the threads is a worker, and all that was seen, as plain data.
 
-use super::server::{Server, Watched};
+use super::place::Spot;
+use super::server::{Server, Watched, has_listener};
 use super::sockets;
 use crate::results::Environment;
-use crate::sighting::{Ending, Listener, Place, Sighting, Turns, Waits, Worker};
+use crate::sighting::{Ending, Listener, Sighting, Waits, Worker};
 
 impl Server {
     /// Whether a thread serves the listeners: it was seen there, has accepted, or waits
     /// for its turn to go there.
     pub fn is_worker(&self, index: usize) -> bool {
         let watched = &self.watched[index];
-        watched.at_listener > 0 || asked(watched) || self.aside(watched) != (0, 0)
+        serves(watched) || self.aside(watched) != (0, 0)
     }
 
     /// In how many looks it waited for its turn, at a lock and without one. Servers have locks for many things, so
@@ -18,12 +19,11 @@ impl Server {
     /// other times, or one between processes.
     fn aside(&self, watched: &Watched) -> (u64, u64) {
         let pid = watched.pid;
-        let holds = self.sockets.get(&pid).is_some_and(|all| all.values().any(|i| self.listening.contains_key(i)));
         let aside = (watched.at_lock, watched.without);
-        if !holds {
+        if !has_listener(self.sockets.get(&pid), &self.listening) {
             return (0, 0);
         }
-        if watched.at_listener > 0 || asked(watched) {
+        if serves(watched) {
             return aside;
         }
         let alone = self.watched.iter().filter(|other| other.pid == pid && !other.went).count() == 1;
@@ -37,7 +37,7 @@ impl Server {
     fn has_a_twin_at_the_listener(&self, watched: &Watched) -> bool {
         let parent = |watched: &Watched| self.processes.get(&watched.pid).map(|process| process.parent);
         let twin = |other: &&Watched| other.name == watched.name && parent(other) == parent(watched);
-        self.watched.iter().filter(twin).any(|other| other.at_listener > 0 || asked(other))
+        self.watched.iter().filter(twin).any(serves)
     }
 
     /// All of it. The counts are those since the beginning.
@@ -89,30 +89,18 @@ impl Server {
     fn worker(&self, watched: &Watched) -> Worker {
         let counts = watched.now;
         let (looks_at_lock, looks_without) = self.aside(watched);
-        let nowhere = Place {
-            waits: Waits::Elsewhere,
-            call: "running".into(),
-            listeners: Vec::new(),
-            exclusive: None,
-            instance: None,
-        };
         Worker {
             pid: watched.pid,
             tid: watched.tid,
             name: watched.name.clone(),
-            place: watched.place.clone().unwrap_or(nowhere),
+            place: watched.place.clone().unwrap_or_else(|| Spot::new(Waits::Elsewhere, "running").place),
             looks_at_listener: watched.at_listener,
             looks_at_lock,
             looks_without,
             came: watched.came,
             went: watched.went,
             wakeups: counts.wakeups,
-            turns: counts.sorted.map(|sorted| Turns {
-                took: sorted.took,
-                refused: sorted.refused,
-                hidden: sorted.hidden,
-                other: counts.wakeups.saturating_sub(sorted.took + sorted.refused + sorted.hidden),
-            }),
+            turns: counts.turns(),
             connections: counts.accepts,
             empties: counts.empties,
             cpu_ns: watched.cpu,
@@ -150,7 +138,7 @@ impl Server {
     }
 }
 
-/// Whether it has called accept while we counted.
-fn asked(watched: &Watched) -> bool {
-    watched.now.accepts.unwrap_or(0) + watched.now.empties.unwrap_or(0) > 0
+/// Whether it was seen at a listener, or has called accept while we counted.
+fn serves(watched: &Watched) -> bool {
+    watched.at_listener > 0 || watched.now.accepts.unwrap_or(0) + watched.now.empties.unwrap_or(0) > 0
 }

@@ -8,6 +8,7 @@ use std::os::unix::fs::FileExt;
 
 use crate::cell::contract::{EPOLL_WAIT, POLL, SELECT};
 use crate::sighting::{Place, Waits};
+use crate::sys::calls::ACCEPT;
 
 /// EPOLLEXCLUSIVE of include/uapi/linux/eventpoll.h.
 const EXCLUSIVE: u64 = 1 << 28;
@@ -48,7 +49,7 @@ pub struct Spot {
 }
 
 impl Spot {
-    fn new(waits: Waits, call: impl Into<String>) -> Spot {
+    pub(super) fn new(waits: Waits, call: impl Into<String>) -> Spot {
         let place = Place { waits, call: call.into(), listeners: Vec::new(), exclusive: None, instance: None };
         Spot { place, epoll: None }
     }
@@ -73,7 +74,7 @@ pub fn spot(holder: &Holder<'_>, call: Option<&[i64]>) -> Spot {
     let number = call.first().copied().unwrap_or(-1);
     // A descriptor is an int: the upper half of the register means nothing.
     let fd = argument(0) as u32;
-    if accepts(number) {
+    if ACCEPT.contains(&number) {
         let found = holder.listener(fd).into_iter().collect();
         return Spot::new(Waits::Accept, format!("accept on {fd}")).at(found, Some(true));
     }
@@ -112,14 +113,6 @@ fn lock(number: i64, second: u64) -> Option<&'static str> {
         libc::SYS_semop | libc::SYS_semtimedop => Some("semop"),
         _ => None,
     }
-}
-
-fn accepts(number: i64) -> bool {
-    #[cfg(not(target_arch = "s390x"))]
-    if number == libc::SYS_accept {
-        return true;
-    }
-    number == libc::SYS_accept4
 }
 
 impl Holder<'_> {

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::processes::has_gone;
-use super::server::{Server, mark};
+use super::server::{Server, has_listener, mark};
 use super::stop::Stop;
 use crate::sighting::Ending;
 use crate::sys::spin::yield_cpu;
@@ -52,8 +52,7 @@ impl Server {
         let mut marks = Vec::with_capacity(self.watched.len());
         for watched in &mut self.watched {
             let Some(task) = watched.there() else { continue };
-            let holds = self.sockets.get(&watched.pid);
-            if !holds.is_some_and(|sockets| sockets.values().any(|inode| self.listening.contains_key(inode))) {
+            if !has_listener(self.sockets.get(&watched.pid), &self.listening) {
                 continue;
             }
             let mark = mark(task);

@@ -72,6 +72,11 @@ pub struct Server {
     opened: bool,
 }
 
+/// Whether one of a process's sockets is a listener of the server.
+pub(super) fn has_listener(sockets: Option<&BTreeMap<u32, u64>>, listening: &BTreeMap<u64, Address>) -> bool {
+    sockets.is_some_and(|all| all.values().any(|inode| listening.contains_key(inode)))
+}
+
 impl Server {
     /// Finds the server below `request.parent` and begins to count.
     pub fn open(request: &Request) -> Result<Server, Refusal> {
@@ -137,8 +142,7 @@ impl Server {
                 self.alive.remove(&pid);
                 continue;
             }
-            let listens = |sockets: &BTreeMap<u32, u64>| sockets.values().any(|i| self.listening.contains_key(i));
-            if !self.sockets.get(&pid).is_some_and(listens) {
+            if !has_listener(self.sockets.get(&pid), &self.listening) {
                 match sockets::held(pid) {
                     Ok(held) => {
                         // A worker may open its listener some time after it came.
@@ -310,7 +314,7 @@ impl Server {
         let listening = |inode: u64| self.listening.contains_key(&inode);
         let holder = Holder { pid, sockets, listening: &listening };
         let mut found = spot(&holder, call);
-        let holds = sockets.values().any(|inode| listening(*inode));
+        let holds = has_listener(Some(sockets), &self.listening);
         if let Some(fd) = found.epoll {
             found.place.instance = Some(self.instance(pid, fd));
         }

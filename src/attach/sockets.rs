@@ -6,6 +6,8 @@ use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use crate::cell::drops::counter;
+
 /// TCP_LISTEN of include/net/tcp_states.h.
 const LISTEN: &str = "0A";
 /// __SO_ACCEPTCON of include/linux/net.h.
@@ -69,9 +71,7 @@ pub fn held(pid: u32) -> io::Result<BTreeMap<u32, u64>> {
 /// PassiveOpens (RFC 1213), at the end of each handshake.
 pub fn passive_opens(pid: u32) -> Option<u64> {
     let text = fs::read_to_string(format!("/proc/{pid}/net/snmp")).ok()?;
-    let mut lines = text.lines().filter_map(|line| line.strip_prefix("Tcp: "));
-    let at = lines.next()?.split(' ').position(|name| name == "PassiveOpens")?;
-    lines.next()?.split(' ').nth(at)?.parse().ok()
+    counter(&text, "PassiveOpens")
 }
 
 struct Row {

@@ -33,25 +33,7 @@ pub struct Place {
     pub first: Option<u64>,
 }
 
-/// The system calls of epoll_wait(3); C libraries differ, and some machines have
-/// only the younger one.
-pub const EPOLL_WAIT: &[i64] = &[
-    #[cfg(target_arch = "x86_64")]
-    libc::SYS_epoll_wait,
-    libc::SYS_epoll_pwait,
-];
-/// Those of poll(3).
-pub const POLL: &[i64] = &[
-    #[cfg(target_arch = "x86_64")]
-    libc::SYS_poll,
-    libc::SYS_ppoll,
-];
-/// Those of select(3).
-pub const SELECT: &[i64] = &[
-    #[cfg(target_arch = "x86_64")]
-    libc::SYS_select,
-    libc::SYS_pselect6,
-];
+pub use crate::sys::calls::{EPOLL_WAIT, POLL, SELECT};
 
 /// How the kernel shows a task that sleeps in the wait under test: in any of
 /// these places. C libraries differ in the call they use for one function, and

@@ -148,8 +148,7 @@ fn attempt(plan: &Plan, used: &mut Option<Counter>) -> Result<Observation, End> 
     opened.injector.meet(&members).map_err(|e| refusal(None, &e, settings))?;
     let census = load::pace(settings)
         .map(|_| Census::new(members.iter().map(|member| member.pid as u32), shared.helpers.as_deref()));
-    let found =
-        measure(plan, &ledger, &crew, &mut watch, opened.injector.as_mut(), (limited.as_ref(), census), &refused);
+    let found = measure(plan, &ledger, &crew, &mut watch, opened.injector.as_mut(), (limited.as_ref(), census));
     *used = Some(watch.into_counter());
     found.map(|found| Observation { sources_refused: refused, ..found }).map_err(|e| invalid(e.to_string()))
 }
@@ -161,10 +160,9 @@ fn measure(
     watch: &mut Watch,
     injector: &mut dyn Injector,
     (limited, census): (Option<&Limited>, Option<Census<'_>>),
-    refused: &[String],
 ) -> io::Result<Observation> {
     let mut stage = Stage::new(plan, ledger, crew, &mut *watch, injector);
-    let held = match stage.prepare().and_then(|held| stage.introduce(refused).map(|()| held)) {
+    let held = match stage.prepare().and_then(|held| stage.introduce().map(|()| held)) {
         Ok(held) => held,
         Err(end) => return Ok(Observation::empty(end)),
     };

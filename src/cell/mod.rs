@@ -14,7 +14,7 @@ pub mod coordinator;
 pub mod count;
 mod counts;
 pub mod crew;
-mod drops;
+pub mod drops;
 mod failure;
 mod job;
 pub mod ledger;

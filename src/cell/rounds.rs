@@ -98,12 +98,10 @@ impl<'a> Stage<'a> {
     }
 
     /// Says who is there, if somebody watches; from now on each round waits for that one.
-    /// `refused` says why better sources could not be had.
-    pub fn introduce(&mut self, refused: &[String]) -> Result<(), End> {
+    pub fn introduce(&mut self) -> Result<(), End> {
         self.watched = self.plan.step;
         if self.watched {
-            let tids = self.ledger.slots().map(|slot| slot.task().map_or(0, |(_, tid)| tid)).collect();
-            spectator::ready(self.watch, tids, refused)?;
+            spectator::ready(self.watch)?;
         }
         Ok(())
     }

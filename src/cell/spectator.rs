@@ -48,9 +48,9 @@ impl Before {
 }
 
 /// Everybody sleeps, and somebody waits to see more.
-pub fn ready(watch: &Watch, tids: Vec<u32>, sources_refused: &[String]) -> Result<(), End> {
+pub fn ready(watch: &Watch) -> Result<(), End> {
     let count_source = watch.counter().name().into();
-    say(&Said::Ready(Opening { count_source, sources_refused: sources_refused.to_vec(), tids }))
+    say(&Said::Ready(Opening { count_source }))
 }
 
 /// What came of a round.

@@ -6,13 +6,13 @@ use crate::checkup::{Checkup, Feature, Standing};
 use crate::cli::DoctorArgs;
 use crate::exit::Exit;
 use crate::report::{Style, checkup};
-use crate::runner::{Probes, allowance, limits::Limits, local::Local, selftest};
+use crate::runner::{Probes, allowance, limits::Limits, selftest};
 use crate::{environment, probe};
 
 pub fn run(args: &DoctorArgs) -> Result<Exit, Failure> {
     // Before we load the machine ourselves.
     let environment = environment::read();
-    let mut local = Local::new().map_err(|e| Failure::machine(format!("cannot take over signals: {e}")))?;
+    let mut local = super::local()?;
     let features = probe::PROBES.iter().map(|probe| {
         let reason = probe.run().err();
         Feature { name: probe.name, about: probe.about, there: reason.is_none(), reason }

@@ -86,7 +86,7 @@ pub fn measure(
     cells: &[Planned],
     how: &How<'_>,
 ) -> Result<(Results, Option<i32>), Failure> {
-    let local = Local::new().map_err(|e| Failure::machine(format!("cannot take over signals: {e}")))?;
+    let local = super::local()?;
     let mut results = Results::new(environment::read(), experiments);
     let probes = Probes::new(results.environment.stable_release());
     let stopped = Runs { how, local, probes }.all(cells, &mut results.cells);

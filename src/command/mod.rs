@@ -31,6 +31,7 @@ use std::io::{self, Write};
 use crate::exit::Exit;
 use crate::experiment::{Experiment, ExperimentError, embedded};
 use crate::results::Results;
+use crate::runner::local::Local;
 
 /// A command that could not do its work: one message and an exit code.
 #[derive(Debug, thiserror::Error)]
@@ -120,6 +121,11 @@ pub fn parsed(path: &std::path::Path, text: &str) -> Result<Results, Failure> {
 pub fn all_stored(paths: &[std::path::PathBuf]) -> Result<(Vec<String>, Vec<Results>), Failure> {
     let read = paths.iter().map(|path| stored(path)).collect::<Result<Vec<Results>, Failure>>()?;
     Ok((paths.iter().map(|path| path.display().to_string()).collect(), read))
+}
+
+/// What runs cells here. It takes over the signals of this process.
+fn local() -> Result<Local, Failure> {
+    Local::new().map_err(|e| Failure::machine(format!("cannot take over signals: {e}")))
 }
 
 /// Writes to stdout; a reader that has had enough is no failure.

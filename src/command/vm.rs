@@ -16,7 +16,6 @@ use crate::exit::Exit;
 use crate::experiment::{Experiment, embedded};
 use crate::report::{self, Style};
 use crate::results::{Environment, Judged, Results, USER_MODE, Verdict, numbered};
-use crate::runner::local::Local;
 use crate::vm::farm::Farm;
 use crate::vm::kernel::{self, Kernel, Kind};
 use crate::vm::protocol::GuestPlan;
@@ -154,7 +153,7 @@ fn boot(
     packed.extend(archive::plan(&json).map_err(machine("cannot pack the plan"))?);
     initrd.write_all(&packed).map_err(machine("cannot write the initramfs"))?;
 
-    let mut local = Local::new().map_err(|e| Failure::machine(format!("cannot take over signals: {e}")))?;
+    let mut local = super::local()?;
     let options = Options {
         qemu: args.qemu.clone(),
         accel: args.accel,

@@ -133,11 +133,7 @@ impl Figure {
         row: &str,
         at: &BTreeMap<String, String>,
     ) -> Result<&'a CellResult, String> {
-        let fits = |cell: &&CellResult| {
-            cell.row == row
-                && (self.experiment.is_empty() || self.experiment == cell.experiment)
-                && at.iter().all(|(key, value)| cell.axes.iter().any(|axis| (&axis.0, &axis.1) == (key, value)))
-        };
+        let fits = |cell: &&CellResult| cell.row == row && self.is_of(cell, at);
         let cell = cells.iter().find(fits).ok_or_else(|| format!("{row} did not run"))?;
         if is_known(cell) { Ok(cell) } else { Err(cell.reason.clone()) }
     }
@@ -174,12 +170,14 @@ impl Figure {
         }
     }
 
+    /// Whether a cell is of the experiment, at those axes.
+    fn is_of(&self, cell: &CellResult, at: &BTreeMap<String, String>) -> bool {
+        (self.experiment.is_empty() || self.experiment == cell.experiment)
+            && at.iter().all(|(key, value)| cell.axes.iter().any(|axis| (&axis.0, &axis.1) == (key, value)))
+    }
+
     fn of_interest<'a>(&self, cells: &'a [CellResult]) -> impl Iterator<Item = &'a CellResult> {
-        let (experiment, at) = (self.experiment.clone(), self.at.clone());
-        cells.iter().filter(move |cell| {
-            (experiment.is_empty() || experiment == cell.experiment)
-                && at.iter().all(|(key, value)| cell.axes.iter().any(|axis| (&axis.0, &axis.1) == (key, value)))
-        })
+        cells.iter().filter(|cell| self.is_of(cell, &self.at))
     }
 
     fn count(&self, cells: &[CellResult], metric: &str, at_least: f64) -> Result<f64, String> {

@@ -43,6 +43,11 @@ pub struct Limits {
     pub cpus: u128,
 }
 
+/// The hard limit of descriptors.
+pub fn descriptors() -> u64 {
+    getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(_, hard)| hard)
+}
+
 impl Limits {
     /// Reads them; a file that is not there sets no limit.
     pub fn read() -> Limits {
@@ -58,7 +63,7 @@ impl Limits {
             threads_max: number("/proc/sys/kernel/threads-max"),
             cgroup_tasks: crate::cgroup::files("pids", "pids.max").iter().map(|p| number(p)).min().unwrap_or(u64::MAX),
             tasks_now: tasks_now(),
-            descriptors: hard(Resource::RLIMIT_NOFILE),
+            descriptors: descriptors(),
             somaxconn: number("/proc/sys/net/core/somaxconn"),
             maps: number("/proc/sys/vm/max_map_count"),
             memory_kib: memory_kib(),
@@ -68,13 +73,12 @@ impl Limits {
 
     /// Why a script has too few descriptors here. A machine that lacks them can show the
     /// rest of an experiment, so its cell is skipped and not refused.
-    pub fn lacking(&self, settings: &Settings) -> Option<String> {
+    pub fn lacking(settings: &Settings, descriptors: u64) -> Option<String> {
         let needed = OWN_DESCRIPTORS + settings.script()?.descriptors();
-        (needed > self.descriptors).then(|| {
+        (needed > descriptors).then(|| {
             format!(
-                "the script opens up to {needed} descriptors, but RLIMIT_NOFILE is {}; raise its hard limit with \
-                 `ulimit -Hn`",
-                self.descriptors
+                "the script opens up to {needed} descriptors, but RLIMIT_NOFILE is {descriptors}; raise its hard limit \
+                 with `ulimit -Hn`"
             )
         })
     }
@@ -308,11 +312,15 @@ mod tests {
             s.script = ["pipes 1500", "pipe r w", "capacity r -> 8192"].map(String::from).into();
             s.workers = 0;
         });
-        assert_eq!(ROOMY.lacking(&pipes), None);
+        assert_eq!(Limits::lacking(&pipes, ROOMY.descriptors), None);
         let few = Limits { descriptors: 1024, ..ROOMY };
         assert_eq!(few.refuse(&pipes), None);
-        assert!(few.lacking(&pipes).unwrap().contains("up to 3066 descriptors, but RLIMIT_NOFILE is 1024"));
-        assert_eq!(few.lacking(&Settings::default()), None);
+        assert!(
+            Limits::lacking(&pipes, few.descriptors)
+                .unwrap()
+                .contains("up to 3066 descriptors, but RLIMIT_NOFILE is 1024")
+        );
+        assert_eq!(Limits::lacking(&Settings::default(), few.descriptors), None);
     }
 
     #[test]

@@ -79,8 +79,7 @@ pub fn run_cell(cell: &Cell, local: &mut local::Local, probes: &mut Probes, wish
     if let Some(why) = cell.needs.iter().find_map(|need| probes.lacking(need)) {
         return analysis::judge::skip(cell, why);
     }
-    let is_script = !cell.settings.script.is_empty();
-    if let Some(why) = is_script.then(limits::Limits::read).and_then(|limits| limits.lacking(&cell.settings)) {
+    if let Some(why) = limits::Limits::lacking(&cell.settings, limits::descriptors()) {
         return analysis::judge::skip(cell, why);
     }
     let seen = observe(cell, local, wish);

@@ -16,7 +16,6 @@ use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use super::bpf_asm::Insn;
 use super::bpf_call::{self as call, LockedMemoryLimit, MapKind};
 pub use super::bpf_error::BpfError;
-pub use super::bpf_programs::LISTENING;
 use super::bpf_programs::{self as programs, Maps};
 use super::tracepoint::{Tracepoint, TracepointError};
 

@@ -38,7 +38,7 @@
 //! ```text
 //! call ended(p)   p.returned = 1; accept: >= 0: p.took = 1, EAGAIN: p.refused = 1
 //! switch out(p)   in S: took, else refused, else returned (other), else p.within += 1
-//! call ended(p)   one of LISTENING: hidden += p.within; p.within = 0
+//! call ended(p)   one of calls::listening: hidden += p.within; p.within = 0
 //! ```
 //!
 //! So a sleep in the middle of a call is sorted once the call ends, by which call it is:
@@ -52,6 +52,7 @@
 use std::os::fd::RawFd;
 
 use super::bpf_asm::{Asm, FP, Helper, Insn, Label, R0, R1, R2, R6, R7, R8, Reg, Size};
+use super::calls::{ACCEPT, listening};
 use super::tracepoint::{Field, Tracepoint, TracepointError};
 
 /// Bytes per slot: whole cache lines, so that no two slots share one.
@@ -85,24 +86,6 @@ pub const TURNS_REFUSED: usize = 128;
 pub const TURNS_HIDDEN: usize = 136;
 /// Sleeps in the middle of the call that has not ended yet.
 pub const WITHIN: usize = 144;
-
-/// The calls in which one waits for connections: accept, epoll_wait, poll, select and
-/// their kin. The younger machines lack the older ones.
-pub const LISTENING: &[i64] = &[
-    #[cfg(not(target_arch = "s390x"))]
-    libc::SYS_accept,
-    libc::SYS_accept4,
-    #[cfg(target_arch = "x86_64")]
-    libc::SYS_epoll_wait,
-    libc::SYS_epoll_pwait,
-    libc::SYS_epoll_pwait2,
-    #[cfg(target_arch = "x86_64")]
-    libc::SYS_poll,
-    libc::SYS_ppoll,
-    #[cfg(target_arch = "x86_64")]
-    libc::SYS_select,
-    libc::SYS_pselect6,
-];
 
 /// Sleeping states in `prev_state`. Running is 0, and 0x100 marks a task that
 /// was preempted (TASK_REPORT_MAX, "R+"), so neither is in the mask.
@@ -173,10 +156,9 @@ pub fn call(tracepoint: &Tracepoint, maps: Maps) -> Result<Vec<Insn>, Tracepoint
     asm.store_imm(Size::U32, R7, RETURNED as i16, 1);
     sort_within(&mut asm, number);
     asm.load(long(number), R1, R6, number.offset);
-    // s390x has the younger one alone, as far as libc knows.
-    #[cfg(not(target_arch = "s390x"))]
-    asm.jump_if_eq(R1, libc::SYS_accept as i32, accept);
-    asm.jump_if_eq(R1, libc::SYS_accept4 as i32, accept);
+    for call in ACCEPT {
+        asm.jump_if_eq(R1, *call as i32, accept);
+    }
     asm.jump(done);
     asm.bind(accept);
     asm.load(long(result), R1, R6, result.offset);
@@ -197,8 +179,8 @@ fn sort_within(asm: &mut Asm, number: Field) {
     asm.load(Size::U64, R8, R7, WITHIN as i16);
     asm.jump_if_eq(R8, 0, none);
     asm.load(long(number), R1, R6, number.offset);
-    for call in LISTENING {
-        asm.jump_if_eq(R1, *call as i32, listens);
+    for call in listening() {
+        asm.jump_if_eq(R1, call as i32, listens);
     }
     asm.jump(sorted);
     asm.bind(listens);

@@ -14,6 +14,7 @@ mod bpf_call;
 mod bpf_error;
 mod bpf_programs;
 pub mod by_number;
+pub mod calls;
 pub mod child;
 pub mod clock;
 pub mod cpus;

@@ -13,6 +13,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::fd::{AsRawFd, OwnedFd};
 
+use super::calls::ACCEPT;
 use super::tracepoint::{self, Tracepoint, TracepointError};
 
 /// `struct task_struct` keeps 16 bytes of a name, the last of them 0.
@@ -102,32 +103,39 @@ pub struct ThreadCounter {
     empties: Counter,
 }
 
-impl ThreadCounter {
-    /// Counting starts here. A thread's counter sees what happens while the thread is
-    /// current, which is right for its own switch-outs and calls.
-    pub fn open(tid: u32) -> Result<ThreadCounter, PerfError> {
-        let switch = Tracepoint::sched("sched_switch").map_err(PerfError::Tracepoint)?;
-        let call = Tracepoint::system_call().map_err(PerfError::Tracepoint)?;
-        let accept = format!("(id=={} || id=={})", libc::SYS_accept4, older_accept());
-        Ok(ThreadCounter {
-            sleeps: Counter::of_thread(&switch, tid, &format!("prev_state=={SLEEPING}"))?,
-            accepts: Counter::of_thread(&call, tid, &format!("{accept} && ret >= 0"))?,
-            empties: Counter::of_thread(&call, tid, &format!("{accept} && ret == -{}", libc::EAGAIN))?,
+/// What is counted of each thread, found once for all of them.
+pub struct ThreadEvents {
+    switch: Tracepoint,
+    call: Tracepoint,
+}
+
+impl ThreadEvents {
+    /// Looks the tracepoints up.
+    pub fn find() -> Result<ThreadEvents, PerfError> {
+        Ok(ThreadEvents {
+            switch: Tracepoint::sched("sched_switch").map_err(PerfError::Tracepoint)?,
+            call: Tracepoint::system_call().map_err(PerfError::Tracepoint)?,
         })
     }
 
+    /// Counting starts here. A thread's counter sees what happens while the thread is
+    /// current, which is right for its own switch-outs and calls.
+    pub fn open(&self, tid: u32) -> Result<ThreadCounter, PerfError> {
+        let ids: Vec<String> = ACCEPT.iter().map(|call| format!("id=={call}")).collect();
+        let accept = format!("({})", ids.join(" || "));
+        Ok(ThreadCounter {
+            sleeps: Counter::of_thread(&self.switch, tid, &format!("prev_state=={SLEEPING}"))?,
+            accepts: Counter::of_thread(&self.call, tid, &format!("{accept} && ret >= 0"))?,
+            empties: Counter::of_thread(&self.call, tid, &format!("{accept} && ret == -{}", libc::EAGAIN))?,
+        })
+    }
+}
+
+impl ThreadCounter {
     /// Switch-outs in state S, connections got, EAGAIN from accept.
     pub fn read(&self) -> Result<[u64; 3], PerfError> {
         Ok([self.sleeps.read()?, self.accepts.read()?, self.empties.read()?])
     }
-}
-
-/// s390x has none, as far as libc knows.
-fn older_accept() -> libc::c_long {
-    #[cfg(target_arch = "s390x")]
-    return libc::SYS_accept4;
-    #[cfg(not(target_arch = "s390x"))]
-    libc::SYS_accept
 }
 
 impl Counter {

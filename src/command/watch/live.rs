@@ -41,7 +41,7 @@ struct Live<'a> {
 }
 
 pub(super) fn run(show: &Show<'_>) -> Result<Exit, Failure> {
-    let local = Local::new().map_err(|e| Failure::machine(format!("cannot take over signals: {e}")))?;
+    let local = crate::command::local()?;
     let colour = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let screen = Screen::open(colour).map_err(terminal)?;
     let mut live = Live { show, local, screen, player: Player::new(show.args.speed) };

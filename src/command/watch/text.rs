@@ -30,7 +30,7 @@ impl From<io::Error> for Stop {
 }
 
 pub(super) fn run(show: &Show<'_>) -> Result<Exit, Failure> {
-    let mut local = Local::new().map_err(|e| Failure::machine(format!("cannot take over signals: {e}")))?;
+    let mut local = crate::command::local()?;
     let mut acts = Vec::new();
     for row in &show.rows {
         let mut act = Act::new(row);

@@ -4,7 +4,7 @@ use super::*;
 use crate::observation::Timeline;
 
 fn opening(source: &str) -> Opening {
-    Opening { count_source: source.into(), ..Opening::default() }
+    Opening { count_source: source.into() }
 }
 
 /// Of `workers` the last one gets it, the one before returns for nothing, the one before
