@@ -14,6 +14,7 @@ use super::spectator::{self, Before};
 use super::tally::Tally;
 use super::traffic::Traffic;
 use super::worker::now_ns;
+use crate::client::latency::note;
 use crate::experiment::settings::Stranded;
 use crate::load::{self, Pace};
 use crate::observation::{End, Observation, Timeline, Traffic as Seen};
@@ -244,7 +245,7 @@ impl<'a> Stage<'a> {
             && self.fired_at > 0
         {
             let woken = self.watch.counter().lane(worker, self.ledger, self.fired_at).woken_ns;
-            woken.into_iter().for_each(|ns| self.tally.woken.saturating_record(ns.max(1)));
+            woken.into_iter().for_each(|ns| note(&mut self.tally.woken, ns));
         }
         self.injector.retire(claims < self.fired);
         self.tally.round(change.wakeups, change.returns, self.plan.trace);

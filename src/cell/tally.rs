@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use hdrhistogram::Histogram;
 
 use super::ledger::{Ledger, Record};
-use crate::client::latency::{histogram, latency_of};
+use crate::client::latency::{histogram, latency_of, note};
 use crate::observation::{End, Observation, Round, Timeline};
 
 /// Winners beyond this many are not listed; the per-worker claims still hold all.
@@ -106,11 +106,11 @@ impl Tally {
         fresh.sort_by_key(|(record, _)| record.t_claim_ns);
         for (record, worker) in &fresh {
             if let Some(fired_at) = self.open.close(record.tag) {
-                let latency = record.t_claim_ns.saturating_sub(fired_at).max(1);
-                self.latency.saturating_record(latency);
-                self.returned.saturating_record(record.t_return_ns.saturating_sub(fired_at).max(1));
+                let latency = record.t_claim_ns.saturating_sub(fired_at);
+                note(&mut self.latency, latency);
+                note(&mut self.returned, record.t_return_ns.saturating_sub(fired_at));
                 if let Some(late) = third.checked_sub(1) {
-                    self.late[late.min(1)].saturating_record(latency);
+                    note(&mut self.late[late.min(1)], latency);
                 }
             }
             if self.winners.len() < WINNERS {

@@ -23,7 +23,7 @@ use super::coordinator::invalid;
 use super::drops::Drops;
 use super::tally::Tally;
 use crate::client::ears::{Ears, HEARD, HEARS, SPEAKS, TIMER};
-use crate::client::latency::{histogram, latency_of};
+use crate::client::latency::{histogram, latency_of, note};
 use crate::client::pacer::Pacer;
 use crate::client::places::Places;
 use crate::experiment::Settings;
@@ -204,7 +204,7 @@ impl Traffic {
             }
             Err(_) => self.seen.failed += 1,
         }
-        self.lag.saturating_record(now.saturating_sub(intended).max(1));
+        note(&mut self.lag, now.saturating_sub(intended));
         self.pacer.made();
         Ok(())
     }
@@ -243,11 +243,11 @@ impl Traffic {
     }
 
     fn answered(&mut self, intended: u64, now: u64) {
-        let latency = now.saturating_sub(intended).max(1);
+        let latency = now.saturating_sub(intended);
         self.answers += 1;
         self.seen.late += u64::from(self.late_ns > 0 && latency > self.late_ns);
         if self.replies {
-            self.reply.saturating_record(latency);
+            note(&mut self.reply, latency);
         }
     }
 

@@ -8,6 +8,7 @@ use nix::sys::socket::{MsgFlags, recv};
 
 use super::{Stop, Visitors};
 use crate::client::answer::Whole;
+use crate::client::latency::note;
 use crate::sys::clock::now_ns;
 
 /// So many in a row without an answer, or two for each client where that is more, and
@@ -62,8 +63,8 @@ impl Visitors<'_> {
         if client.intended >= self.seen.began_ns {
             self.seen.answered += 1;
             self.seen.last_ns = now;
-            self.seen.latency.saturating_record(now.saturating_sub(client.intended).max(1));
-            self.seen.from_making.saturating_record(now.saturating_sub(client.made).max(1));
+            note(&mut self.seen.latency, now.saturating_sub(client.intended));
+            note(&mut self.seen.from_making, now.saturating_sub(client.made));
             if whole.status >= 400 {
                 *self.seen.errors.status.entry(whole.status).or_default() += 1;
             }
