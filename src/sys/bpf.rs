@@ -6,18 +6,14 @@
 //! cannot prove exact it refuses with the reason. Needs Linux 5.5.
 
 use std::fs;
-use std::num::NonZeroUsize;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+use std::ops::Deref;
+use std::sync::OnceLock;
+use std::sync::atomic::{Ordering, fence};
 
-use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
-
-use super::bpf_asm::Insn;
-use super::bpf_call::{self as call, LockedMemoryLimit, MapKind};
 pub use super::bpf_error::BpfError;
-use super::bpf_programs::{self as programs, Maps};
-use super::tracepoint::{Tracepoint, TracepointError};
+use super::bpf_loaded::Loaded;
+use super::bpf_programs as programs;
+use super::tracepoint::Tracepoint;
 
 /// `/proc/self/ns/pid` of the initial PID namespace: PROC_PID_INIT_INO, a
 /// constant of the kernel since 3.8.
@@ -72,64 +68,85 @@ pub struct BpfTurns {
 /// and the programs run as long as anybody holds one.
 pub struct BpfCounter {
     slots: usize,
-    memory: Memory,
-    tids: OwnedFd,
-    programs: Vec<(&'static str, OwnedFd)>,
-    /// Closing an event detaches its program.
-    _events: Vec<OwnedFd>,
+    loaded: Held,
+    /// Runs that were skipped before this one was opened; 0 where it is not told.
+    skipped: u64,
+}
+
+/// Ours alone, or kept for one counter after another.
+enum Held {
+    Own(Loaded),
+    Kept(&'static Loaded),
+}
+
+impl Deref for Held {
+    type Target = Loaded;
+
+    fn deref(&self) -> &Loaded {
+        match self {
+            Held::Own(loaded) => loaded,
+            Held::Kept(loaded) => loaded,
+        }
+    }
+}
+
+/// What [`keep`] has loaded.
+static KEPT: OnceLock<Loaded> = OnceLock::new();
+
+/// Loads what a counter for workers needs, and keeps it until this process and its
+/// children end: from now on such a counter of up to so many slots is opened by clearing
+/// it. For a machine where nothing else runs, one counter at a time: to load and to
+/// attach takes an emulated CPU longer than many a cell.
+///
+/// # Errors
+/// As of [`BpfCounter::open`]; then each counter loads its own, or fails by itself.
+pub fn keep(slots: usize) -> Result<(), BpfError> {
+    let loaded = for_workers(slots)?;
+    let _ = KEPT.set(loaded);
+    Ok(())
+}
+
+/// All before anything is made: an absent tracefs or a foreign format is the usual
+/// failure.
+pub(super) fn for_workers(slots: usize) -> Result<Loaded, BpfError> {
+    let waking = Tracepoint::sched("sched_waking")?;
+    let wakeup = Tracepoint::sched("sched_wakeup")?;
+    let switch = Tracepoint::sched("sched_switch")?;
+    Loaded::load(slots, |maps| {
+        Ok(vec![
+            (&waking, programs::waking(&waking, maps)?),
+            (&wakeup, programs::wakeup(&wakeup, maps)?),
+            (&switch, programs::switch(&switch, maps, false)?),
+        ])
+    })
 }
 
 impl BpfCounter {
     /// For the lab's workers: sleeps, and who is awake.
     pub fn open(slots: usize) -> Result<BpfCounter, BpfError> {
-        // All before anything is made: an absent tracefs or a foreign format is the
-        // usual failure.
-        let waking = Tracepoint::sched("sched_waking")?;
-        let wakeup = Tracepoint::sched("sched_wakeup")?;
-        let switch = Tracepoint::sched("sched_switch")?;
-        Self::with(slots, |maps| {
-            Ok(vec![
-                (&waking, programs::waking(&waking, maps)?),
-                (&wakeup, programs::wakeup(&wakeup, maps)?),
-                (&switch, programs::switch(&switch, maps, false)?),
-            ])
-        })
+        refuse_pid_namespace()?;
+        let loaded = match KEPT.get().filter(|kept| kept.slots() >= slots) {
+            Some(kept) => {
+                kept.clear()?;
+                Held::Kept(kept)
+            }
+            None => Held::Own(for_workers(slots)?),
+        };
+        let skipped = loaded.missed().unwrap_or(0);
+        Ok(BpfCounter { slots, loaded, skipped })
     }
 
     /// For a server that was there before us: sleeps, and the turns between them.
     /// Its threads may be awake when they are watched, so that `awake` and all about
     /// wakes say nothing; sleeps are right, since switch-outs need no beginning.
     pub fn open_for_server(slots: usize) -> Result<BpfCounter, BpfError> {
+        refuse_pid_namespace()?;
         let switch = Tracepoint::sched("sched_switch")?;
         let call = Tracepoint::system_call()?;
-        Self::with(slots, |maps| {
+        let loaded = Loaded::load(slots, |maps| {
             Ok(vec![(&switch, programs::switch(&switch, maps, true)?), (&call, programs::call(&call, maps)?)])
-        })
-    }
-
-    fn with<'t>(
-        slots: usize,
-        plan: impl FnOnce(Maps) -> Result<Vec<(&'t Tracepoint, Vec<Insn>)>, TracepointError>,
-    ) -> Result<BpfCounter, BpfError> {
-        refuse_pid_namespace()?;
-        let entries = u32::try_from(slots + 1).map_err(|_| BpfError::NoSuchSlot(slots, 0))?;
-
-        let _limit = LockedMemoryLimit::lift();
-        let tids = call::create_map(MapKind::Hash, 4, entries)?;
-        let bytes = programs::SLOT_BYTES as u32;
-        let array = call::create_map(MapKind::MappableArray, bytes, entries)?;
-        let maps = Maps { tids: tids.as_raw_fd(), slots: array.as_raw_fd() };
-        let plan = plan(maps)?;
-        let memory = Memory::map(&array, slots + 1)?;
-        let mut programs = Vec::new();
-        for (tracepoint, code) in &plan {
-            programs.push((tracepoint.name, call::load(tracepoint.name, code)?));
-        }
-        let mut events = Vec::new();
-        for ((tracepoint, _), (_, program)) in plan.iter().zip(&programs) {
-            events.push(call::attach(tracepoint, program)?);
-        }
-        Ok(BpfCounter { slots, memory, tids, programs, _events: events })
+        })?;
+        Ok(BpfCounter { slots, loaded: Held::Own(loaded), skipped: 0 })
     }
 
     /// Starts watching thread `tid`, which sleeps and is not being woken: it
@@ -142,15 +159,14 @@ impl BpfCounter {
         if slot >= self.slots {
             return Err(BpfError::NoSuchSlot(slot, self.slots));
         }
-        let index = (slot + 1) as u32;
-        call::insert(&self.tids, tid, index).map_err(|e| BpfError::Watch(tid, e))
+        self.loaded.watch(slot, tid)
     }
 
     /// How many watched threads are awake, wakes on their way included. 0 is
     /// the proof that all sleep. A number above the threads watched means that
     /// an event was lost: it never returns to 0, and the counts are void.
     pub fn awake(&self) -> u64 {
-        let total = self.memory.u64(programs::TOTAL_INDEX, programs::TOTAL).load(Ordering::Relaxed);
+        let total = self.loaded.memory.u64(programs::TOTAL_INDEX, programs::TOTAL).load(Ordering::Relaxed);
         // Relaxed loads are all that read-only memory allows; the fence keeps
         // later reads of facts behind this one.
         fence(Ordering::Acquire);
@@ -159,7 +175,7 @@ impl BpfCounter {
         }
         // A wake that the kernel hid from `waking` leaves the total one too low
         // for good, so that 0 would mean one awake. The flags tell.
-        let awake = |slot: &usize| self.memory.u64(slot + 1, programs::FLAG).load(Ordering::Relaxed) != 0;
+        let awake = |slot: &usize| self.loaded.memory.u64(slot + 1, programs::FLAG).load(Ordering::Relaxed) != 0;
         let flagged = (0..self.slots).filter(awake).count() as u64;
         fence(Ordering::Acquire);
         flagged
@@ -169,8 +185,8 @@ impl BpfCounter {
     /// thread sleeps.
     pub fn facts(&self, slot: usize) -> BpfFacts {
         assert!(slot < self.slots, "slot index checked in plan");
-        let long = |offset| self.memory.u64(slot + 1, offset).load(Ordering::Relaxed);
-        let short = |offset| self.memory.u32(slot + 1, offset).load(Ordering::Relaxed);
+        let long = |offset| self.loaded.memory.u64(slot + 1, offset).load(Ordering::Relaxed);
+        let short = |offset| self.loaded.memory.u32(slot + 1, offset).load(Ordering::Relaxed);
         BpfFacts {
             sleeps: long(programs::SLEEPS),
             d_sleeps: long(programs::D_SLEEPS),
@@ -190,7 +206,7 @@ impl BpfCounter {
     /// The turns of one slot, of a counter for servers.
     pub fn turns(&self, slot: usize) -> BpfTurns {
         assert!(slot < self.slots, "slot index checked in plan");
-        let long = |offset| self.memory.u64(slot + 1, offset).load(Ordering::Relaxed);
+        let long = |offset| self.loaded.memory.u64(slot + 1, offset).load(Ordering::Relaxed);
         BpfTurns {
             accepts: long(programs::ACCEPTS),
             empties: long(programs::EMPTIES),
@@ -206,11 +222,7 @@ impl BpfCounter {
     /// counts invalid. Linux before 5.12 does not say; before 6.7 it says 0
     /// whatever happens, and only `awake` that stays off 0 tells.
     pub fn missed(&self) -> Result<u64, BpfError> {
-        let mut sum = 0;
-        for (name, program) in &self.programs {
-            sum += call::recursion_misses(name, program)?;
-        }
-        Ok(sum)
+        Ok(self.loaded.missed()?.saturating_sub(self.skipped))
     }
 }
 
@@ -225,49 +237,4 @@ fn refuse_pid_namespace() -> Result<(), BpfError> {
         return Ok(());
     }
     Err(BpfError::PidNamespace(found.display().to_string()))
-}
-
-/// The array that the programs write, as read-only memory.
-struct Memory {
-    start: NonNull<libc::c_void>,
-    elements: usize,
-}
-
-impl Memory {
-    fn map(array: &OwnedFd, elements: usize) -> Result<Memory, BpfError> {
-        let length =
-            NonZeroUsize::new(elements * programs::SLOT_BYTES).expect("there is always the element of the total");
-        // SAFETY: a new mapping at an address of the kernel's choice touches
-        // no memory of ours.
-        let start = unsafe { mmap(None, length, ProtFlags::PROT_READ, MapFlags::MAP_SHARED, array.as_fd(), 0) };
-        let start = start.map_err(|e| BpfError::Mmap(e.into()))?;
-        Ok(Memory { start, elements })
-    }
-
-    fn u64(&self, element: usize, offset: usize) -> &AtomicU64 {
-        // SAFETY: `at` checks that the word lies in the mapping, which lives
-        // as long as self; elements are 192 bytes and offsets of longs are
-        // multiples of 8, so it is aligned. The kernel writes it at any time,
-        // always as a whole word, and we only load: the page is read-only.
-        unsafe { AtomicU64::from_ptr(self.at(element, offset).cast()) }
-    }
-
-    fn u32(&self, element: usize, offset: usize) -> &AtomicU32 {
-        // SAFETY: as for u64, with multiples of 4.
-        unsafe { AtomicU32::from_ptr(self.at(element, offset).cast()) }
-    }
-
-    fn at(&self, element: usize, offset: usize) -> *mut u8 {
-        assert!(element < self.elements && offset < programs::SLOT_BYTES);
-        let start = self.start.as_ptr().cast::<u8>();
-        start.wrapping_add(element * programs::SLOT_BYTES + offset)
-    }
-}
-
-impl Drop for Memory {
-    fn drop(&mut self) {
-        // SAFETY: this range was mapped by `map` and is unmapped only here; all
-        // references into it borrow self.
-        let _ = unsafe { munmap(self.start, self.elements * programs::SLOT_BYTES) };
-    }
 }

@@ -16,6 +16,8 @@ const LICENSE: &[u8] = b"Dual MIT/GPL\0";
 
 const BPF_MAP_CREATE: libc::c_int = 0;
 const BPF_MAP_UPDATE_ELEM: libc::c_int = 2;
+const BPF_MAP_DELETE_ELEM: libc::c_int = 3;
+const BPF_MAP_GET_NEXT_KEY: libc::c_int = 4;
 const BPF_PROG_LOAD: libc::c_int = 5;
 const BPF_OBJ_GET_INFO_BY_FD: libc::c_int = 15;
 
@@ -129,6 +131,36 @@ pub fn insert(map: &OwnedFd, key: u32, value: u32) -> io::Result<()> {
     // SAFETY: key and value are locals of four bytes each, the sizes that the
     // only map we insert into was made with.
     unsafe { bpf(BPF_MAP_UPDATE_ELEM, &mut attr) }.map(drop)
+}
+
+/// map[index] = value, of an array whose elements are so long.
+pub fn write<const BYTES: usize>(map: &OwnedFd, index: u32, value: &[u8; BYTES]) -> io::Result<()> {
+    let key = &raw const index as u64;
+    let mut attr = MapUpdate { map_fd: map.as_raw_fd() as u32, _pad: 0, key, value: value.as_ptr() as u64, flags: 0 };
+    // SAFETY: the key is a local of four bytes; the kernel reads the size that the map
+    // was made with, which the caller says is `BYTES`.
+    unsafe { bpf(BPF_MAP_UPDATE_ELEM, &mut attr) }.map(drop)
+}
+
+/// Some key of the map, unless it is empty.
+pub fn first_key(map: &OwnedFd) -> io::Result<Option<u32>> {
+    let mut found = 0u32;
+    let value = &raw mut found as u64;
+    let mut attr = MapUpdate { map_fd: map.as_raw_fd() as u32, _pad: 0, key: 0, value, flags: 0 };
+    // SAFETY: without a key the kernel writes the first one, of four bytes, into a local.
+    match unsafe { bpf(BPF_MAP_GET_NEXT_KEY, &mut attr) } {
+        Ok(_) => Ok(Some(found)),
+        Err(e) if e.raw_os_error() == Some(libc::ENOENT) => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+/// Takes a key out of the map.
+pub fn remove(map: &OwnedFd, key: u32) -> io::Result<()> {
+    let key = &raw const key as u64;
+    let mut attr = MapUpdate { map_fd: map.as_raw_fd() as u32, _pad: 0, key, value: 0, flags: 0 };
+    // SAFETY: the kernel reads a key of four bytes from a local.
+    unsafe { bpf(BPF_MAP_DELETE_ELEM, &mut attr) }.map(drop)
 }
 
 /// Loads a program for a tracepoint.

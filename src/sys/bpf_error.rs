@@ -25,6 +25,7 @@ pub enum BpfError {
     /// Slot asked for, slots there are.
     NoSuchSlot(usize, usize),
     Watch(u32, io::Error),
+    Clear(io::Error),
     Missed(&'static str, io::Error),
     /// Before Linux 5.12.
     MissedUnknown,
@@ -71,6 +72,7 @@ impl fmt::Display for BpfError {
                     _ => Ok(()),
                 }
             }
+            BpfError::Clear(e) => write!(f, "cannot clear a bpf map: {e}"),
             BpfError::Missed(program, e) => {
                 write!(f, "cannot ask for the missed runs of {program}: {e}")
             }

@@ -12,6 +12,7 @@ pub mod bpf;
 mod bpf_asm;
 mod bpf_call;
 mod bpf_error;
+mod bpf_loaded;
 mod bpf_programs;
 pub mod by_number;
 pub mod calls;

@@ -61,6 +61,7 @@ fn live(cell: Body) -> Result<(), String> {
     let mut probes = Probes::new(environment.stable_release());
     speaker.say(&Line::Ready(Box::new(environment))).map_err(|e| said(PORT, &e))?;
     let mut local = Local::forking(cell).map_err(|e| said("cannot take over signals", &e))?;
+    keep_counter(&plan);
     let limits = Limits::read();
     for repetition in 1..=plan.repeat {
         for planned in &plan.cells {
@@ -80,6 +81,16 @@ fn live(cell: Body) -> Result<(), String> {
     }
     drop(local);
     speaker.end().map_err(|e| said(PORT, &e))
+}
+
+/// Has the programs that count ready for all cells. Where they cannot be had, each cell
+/// finds that out, and why, and counts otherwise.
+fn keep_counter(plan: &GuestPlan) {
+    let several = plan.cells.len() > 1 || plan.repeat > 1;
+    let most = plan.cells.iter().map(|cell| cell.settings.workers).max();
+    if let (true, None | Some("bpf"), Some(most)) = (several, plan.count_with.as_deref(), most) {
+        let _ = sys::bpf::keep(most as usize);
+    }
 }
 
 /// So that the next complaint of the kernel is known to be of this cell. Where the log
