@@ -44,12 +44,11 @@ pub fn run(args: &VmArgs) -> Result<Exit, Failure> {
     }
     let experiments = measure::chosen(&names)?;
     // Everything that can be refused is refused before the first kernel boots.
-    let (kernels, mut refused) = kernels(args)?;
+    let ((kernels, mut refused), init) = unpacked(args)?;
     let mut planned = measure::planned(&experiments, &args.measure.sets, PURPOSE)?;
     let part = args.measure.shard.map(|shard| measure::take(shard, &mut planned, args.measure.repeat));
     let with_host = args.kernels.iter().any(|path| path == Path::new(HOST));
     let mut stores = stores(&experiments, kernels.len() + usize::from(with_host), args)?;
-    let init = if kernels.is_empty() { Vec::new() } else { init(args)? };
     let mut all: Vec<Results> = Vec::new();
     let mut stopped = None;
     if with_host {
@@ -97,9 +96,25 @@ pub fn run(args: &VmArgs) -> Result<Exit, Failure> {
     })
 }
 
-/// The kernels that can be booted, and why the others cannot; it goes on if some
-/// can.
-fn kernels(args: &VmArgs) -> Result<(Vec<Kernel>, Vec<String>), Failure> {
+/// The kernels that can be booted, and why others cannot.
+type Found = (Vec<Kernel>, Vec<String>);
+
+/// The kernels, and ourselves packed as their `/init`: each takes half a second, and one
+/// need not wait for the other.
+fn unpacked(args: &VmArgs) -> Result<(Found, Vec<u8>), Failure> {
+    let any = args.kernels.iter().any(|path| path != Path::new(HOST));
+    std::thread::scope(|scope| {
+        let packing = any.then(|| scope.spawn(|| init(args)));
+        let found = kernels(args)?;
+        match packing.filter(|_| !found.0.is_empty()) {
+            Some(packing) => Ok((found, packing.join().expect("it does not panic")?)),
+            None => Ok((found, Vec::new())),
+        }
+    })
+}
+
+/// Finds the kernels; it goes on if some can be booted.
+fn kernels(args: &VmArgs) -> Result<Found, Failure> {
     let (mut found, mut refused) = (Vec::new(), Vec::new());
     for path in args.kernels.iter().filter(|path| *path != Path::new(HOST)) {
         match kernel::open(path) {
@@ -120,7 +135,7 @@ fn stores(experiments: &[Experiment], count: usize, args: &VmArgs) -> Result<Vec
     (0..count).map(|_| Store::open(directory, experiments, args.measure.shard)).collect()
 }
 
-/// Ourselves, or the program named, which must need no other file.
+/// Ourselves, or the program named, which must need no other file: an initramfs.
 fn init(args: &VmArgs) -> Result<Vec<u8>, Failure> {
     let path = args.init.as_deref().unwrap_or(Path::new("/proc/self/exe"));
     let bytes = std::fs::read(path).map_err(|e| Failure::usage(format!("{}: {e}", path.display())))?;
@@ -131,7 +146,16 @@ fn init(args: &VmArgs) -> Result<Vec<u8>, Failure> {
              use it, or name it with --init"
         )));
     }
-    Ok(bytes)
+    let mut packed = archive::base(&bytes).map_err(machine("cannot pack the initramfs"))?;
+    // What follows must begin at a multiple of four.
+    packed.resize(packed.len().next_multiple_of(4), 0);
+    Ok(packed)
+}
+
+/// What the machine refused, and why.
+fn machine(what: &str) -> impl FnOnce(std::io::Error) -> Failure {
+    let what = what.to_owned();
+    move |e| Failure::machine(format!("{what}: {e}"))
 }
 
 /// Boots all kernels; the second value is the signal that cut it short.
@@ -141,17 +165,13 @@ fn boot(
     plan: &GuestPlan,
     args: &VmArgs,
 ) -> Result<(Vec<Outcome>, Option<i32>), Failure> {
-    let machine = |what: &str| {
-        let what = what.to_owned();
-        move |e: std::io::Error| Failure::machine(format!("{what}: {e}"))
-    };
     let json = serde_json::to_vec(plan).expect("a plan is plain data");
     let mut initrd = vm::memory("herd-initrd").map_err(machine("memfd_create"))?;
-    let mut packed = archive::base(init).map_err(machine("cannot pack the initramfs"))?;
-    // The second archive must begin at a multiple of four.
-    packed.resize(packed.len().next_multiple_of(4), 0);
-    packed.extend(archive::plan(&json).map_err(machine("cannot pack the plan"))?);
-    initrd.write_all(&packed).map_err(machine("cannot write the initramfs"))?;
+    let plan_of_all = archive::plan(&json).map_err(machine("cannot pack the plan"))?;
+    initrd
+        .write_all(init)
+        .and_then(|()| initrd.write_all(&plan_of_all))
+        .map_err(machine("cannot write the initramfs"))?;
 
     let mut local = super::local()?;
     let options = Options {
