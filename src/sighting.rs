@@ -15,7 +15,7 @@ pub enum Waits {
     Poll,
     Select,
     Epoll,
-    /// In io_uring_enter(2); what it asked for cannot be seen from outside.
+    /// In io_uring_enter(2); for which descriptor it asked cannot be seen from outside.
     IoUring,
     /// For a lock: futex, flock, fcntl, semop.
     Lock,
@@ -35,6 +35,8 @@ pub struct Place {
     pub exclusive: Option<bool>,
     /// Equal for those who sleep in the same epoll instance.
     pub instance: Option<u32>,
+    /// What its ring is asked for, `accept` or `poll`, where the kernel shows it.
+    pub request: Option<&'static str>,
 }
 
 /// A thread's sleeps, by what it had done since the sleep before.

@@ -120,8 +120,9 @@ fn refused(source: &str, pid: i32, port: u16) -> Option<String> {
 /// Our own workers: the same counts as the cell's, worker by worker.
 #[track_caller]
 fn agrees(settings: &str, pattern: &str, each: u64, why: &str) {
+    let processes = if settings.contains("threads") { 1 } else { 8 };
     for source in ["bpf", "perf", "proc"] {
-        let cell = Cell::start(settings, 8);
+        let cell = Cell::start(settings, processes);
         if let Some(why) = refused(source, cell.coordinator, cell.port) {
             skipped(source, &why);
             continue;
@@ -147,6 +148,56 @@ fn its_counts_are_those_of_the_cell_in_a_herd() {
 #[test]
 fn its_counts_are_those_of_the_cell_without_a_herd() {
     agrees("kind = \"block\"", "exclusive", 1, "take turns");
+}
+
+/// Why what these settings need cannot be had.
+fn no_ring(probe: &str) -> Option<String> {
+    herd::probe::find(probe).expect("there is such a probe").run().err()
+}
+
+/// Servers that accept by io_uring, each in a shape of the experiments `io-uring` and
+/// `io-uring-shared`. A kernel with multishot accept (5.19) has exclusive ones (5.18).
+#[test]
+fn its_counts_are_those_of_the_cell_with_rings() {
+    for (settings, probe, pattern, each, why) in [
+        ("kind = \"uring\"", "io_uring_multishot_accept", "exclusive", 1, "they take turns"),
+        ("kind = \"uring\"\nplacement = \"threads\"", "io_uring_multishot_accept", "exclusive", 1, "io_uring accept"),
+        (
+            "kind = \"uring\"\nring_setup = \"defer-taskrun\"\nplacement = \"threads\"",
+            "io_uring_defer_taskrun",
+            "exclusive",
+            1,
+            "they take turns",
+        ),
+        (
+            "kind = \"uring-multishot\"\nplacement = \"threads\"",
+            "io_uring_multishot_accept",
+            "exclusive",
+            1,
+            "got 100 %",
+        ),
+        (
+            "kind = \"uring-multishot\"\nring_setup = \"defer-taskrun\"",
+            "io_uring_defer_taskrun",
+            "exclusive",
+            1,
+            "the same one is first",
+        ),
+        ("kind = \"uring-poll\"\nplacement = \"threads\"", "io_uring", "herd", 8, "io_uring poll"),
+        (
+            "kind = \"uring-multishot\"\nring = \"shared\"\nplacement = \"threads\"",
+            "io_uring_multishot_accept",
+            "herd",
+            8,
+            "all of them",
+        ),
+        ("kind = \"uring\"\nsharing = \"own\"", "io_uring_accept", "reuseport", 1, "a listener of its own"),
+    ] {
+        match no_ring(probe) {
+            Some(why) => skipped(settings, &why),
+            None => agrees(settings, pattern, each, why),
+        }
+    }
 }
 
 #[test]

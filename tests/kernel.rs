@@ -371,3 +371,24 @@ fn registration_is_in_the_order_of_the_worker_numbers() {
         assert!(claims[first + 1..].iter().all(|c| *c == 0), "first {first}: {claims:?}");
     }
 }
+
+/// A ring holds its listener longer than its worker lives: the next cell must not meet it.
+#[test]
+fn cells_with_rings_follow_each_other_on_one_port() {
+    // Below those that the kernel hands out, and not where tests/attach.rs looks for some.
+    let port = 30_000 + std::process::id() % 2_000;
+    let text = format!(
+        "title = \"t\"\n[defaults]\nworkers = 4\nevents = 23\nport = {port}\n\
+         [[wait]]\nname = \"one\"\nkind = \"uring\"\n\
+         [[wait]]\nname = \"many\"\nkind = \"uring-multishot\"\nplacement = \"threads\"\n\
+         [[wait]]\nname = \"poll\"\nkind = \"uring-poll\"\n"
+    );
+    let folder = Folder::new();
+    let file = folder.file("rings.toml", text);
+    let said = run(["run", &file, "--repeat", "4", "--format", "json"]);
+    let results = lab::results(&said.out);
+    assert_eq!(results.cells.len(), 12);
+    let bad = |cell: &&CellResult| !matches!(cell.verdict, Verdict::Pass | Verdict::Skip);
+    let bad: Vec<_> = results.cells.iter().filter(bad).map(|cell| (&cell.settings.worker.wait, &cell.reason)).collect();
+    assert!(bad.is_empty(), "{bad:?}");
+}

@@ -290,7 +290,11 @@ fn calls(at: &[&Worker]) -> String {
         (Waits::Select, _) => "select",
         (Waits::Epoll, Some(true)) => "own epoll, EPOLLEXCLUSIVE",
         (Waits::Epoll, _) => "own epoll",
-        (Waits::IoUring, _) => "io_uring",
+        (Waits::IoUring, _) => match worker.place.request {
+            Some("accept") => "io_uring accept",
+            Some("poll") => "io_uring poll",
+            _ => "io_uring",
+        },
         (Waits::Lock | Waits::Elsewhere, _) => "elsewhere",
     };
     at.iter().map(name).collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join("; ")

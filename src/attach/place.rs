@@ -12,6 +12,9 @@ use crate::sys::calls::ACCEPT;
 
 /// EPOLLEXCLUSIVE of include/uapi/linux/eventpoll.h.
 const EXCLUSIVE: u64 = 1 << 28;
+/// IORING_OP_ACCEPT and IORING_OP_POLL_ADD.
+const ACCEPT_REQUEST: &str = "13";
+const POLL_REQUEST: &str = "6";
 /// More descriptors than this in one poll or select are not looked at.
 const MOST: usize = 1 << 16;
 
@@ -50,7 +53,8 @@ pub struct Spot {
 
 impl Spot {
     pub(super) fn new(waits: Waits, call: impl Into<String>) -> Spot {
-        let place = Place { waits, call: call.into(), listeners: Vec::new(), exclusive: None, instance: None };
+        let place =
+            Place { waits, call: call.into(), listeners: Vec::new(), exclusive: None, instance: None, request: None };
         Spot { place, epoll: None }
     }
 
@@ -93,8 +97,14 @@ pub fn spot(holder: &Holder<'_>, call: Option<&[i64]>) -> Spot {
         return Spot::new(Waits::Select, "select").at(found, Some(false));
     }
     if number == libc::SYS_io_uring_enter {
-        let found = holder.sockets.values().copied().filter(|inode| (holder.listening)(*inode)).collect();
-        return Spot::new(Waits::IoUring, format!("io_uring_enter on {fd}")).at(found, None);
+        let asked = asked(&holder.fdinfo(fd));
+        let all = holder.sockets.values().copied().filter(|inode| (holder.listening)(*inode));
+        let found = if asked == Asked::Others { Vec::new() } else { all.collect() };
+        let mut spot = Spot::new(Waits::IoUring, format!("io_uring_enter on {fd}")).at(found, None);
+        if let Asked::For(request) = asked {
+            spot.place.request = Some(request);
+        }
+        return spot;
     }
     if let Some(name) = lock(number, argument(1)) {
         return Spot::new(Waits::Lock, name);
@@ -123,7 +133,7 @@ impl Holder<'_> {
 
     /// Listeners in an epoll instance, and whether all are there with EPOLLEXCLUSIVE.
     fn in_epoll(&self, fd: u32) -> (Vec<u64>, Option<bool>) {
-        let text = fs::read_to_string(format!("/proc/{}/fdinfo/{fd}", self.pid)).unwrap_or_default();
+        let text = self.fdinfo(fd);
         let watched = text.lines().filter_map(watched);
         let found = watched.filter_map(|(fd, events, inode)| {
             // Its descriptor may be closed here by now; the inode stands since Linux 4.13.
@@ -133,6 +143,11 @@ impl Holder<'_> {
         let found: Vec<(u64, bool)> = found.collect();
         let exclusive = found.iter().all(|(_, exclusive)| *exclusive);
         (found.into_iter().map(|(inode, _)| inode).collect(), Some(exclusive))
+    }
+
+    /// What the kernel says of a descriptor; nothing where there is none.
+    fn fdinfo(&self, fd: u32) -> String {
+        fs::read_to_string(format!("/proc/{}/fdinfo/{fd}", self.pid)).unwrap_or_default()
     }
 
     /// Listeners in an array of `struct pollfd`.
@@ -165,6 +180,33 @@ impl Holder<'_> {
     }
 }
 
+/// What a ring waits for that is armed as a poll, as an accept is which finds no work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    For(&'static str),
+    /// Something, but neither connections nor readiness.
+    Others,
+    /// The kernel does not say: an old one, a registered ring, a request in a thread of
+    /// its own.
+    Unknown,
+}
+
+/// `PollList:` and a line `  op=13, task_works=0` for each (io_uring/fdinfo.c); the
+/// numbers are those of include/uapi/linux/io_uring.h.
+fn asked(text: &str) -> Asked {
+    let operations: Vec<&str> = text
+        .lines()
+        .skip_while(|line| !line.starts_with("PollList:"))
+        .filter_map(|line| line.trim_start().strip_prefix("op=")?.split(',').next())
+        .collect();
+    match operations.as_slice() {
+        [] => Asked::Unknown,
+        all if all.contains(&ACCEPT_REQUEST) => Asked::For("accept"),
+        all if all.contains(&POLL_REQUEST) => Asked::For("poll"),
+        _ => Asked::Others,
+    }
+}
+
 /// `tfd:        6 events: 10000019 data: .. pos:0 ino:4711 sdev:8` (proc_pid_fdinfo(5)):
 /// descriptor, events, inode.
 fn watched(line: &str) -> Option<(u32, u64, Option<u64>)> {
@@ -188,6 +230,20 @@ mod tests {
         assert_eq!(watched(line), Some((6, 0x1000_0019, Some(0x1f))));
         assert_eq!(watched("tfd: 6 events: 19 data: 0"), Some((6, 0x19, None)));
         assert_eq!(watched("pos:\t0"), None);
+    }
+
+    #[test]
+    fn what_a_ring_waits_for_is_read() {
+        let ring = |operations: &str| format!("pos:\t0\nUserBufs:\t0\nPollList:\n{operations}CqOverflowList:\n");
+        let line = |operation: u32| format!("  op={operation}, task_works=0\n");
+        assert_eq!(asked(&ring(&line(13))), Asked::For("accept"));
+        assert_eq!(asked(&ring(&line(6))), Asked::For("poll"));
+        // Its clients' data beside the listener; data alone (IORING_OP_RECV).
+        assert_eq!(asked(&ring(&(line(27) + &line(13)))), Asked::For("accept"));
+        assert_eq!(asked(&ring(&line(27))), Asked::Others);
+        for unknown in ["", "pos:\t0\n", &ring("")] {
+            assert_eq!(asked(unknown), Asked::Unknown, "{unknown}");
+        }
     }
 
     /// In our own process: what a call with these arguments would wait at.

@@ -3,7 +3,7 @@
 //! safely, and a lost wakeup becomes a verdict instead of a hang.
 
 use std::io::{self, Write};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::unistd::{Pid, setpgid};
 
@@ -29,11 +29,15 @@ use crate::experiment::settings::WorkerSettings;
 use crate::observation::{End, Observation, WorkerFacts};
 use crate::scene::Said;
 use crate::sys;
+use crate::sys::spin::yield_cpu;
 use crate::{load, object, wait};
 
 /// How long a worker may take to its first wait, in milliseconds. Starting is not
 /// under test, and on a loaded machine takes longer than two seconds now and then.
 pub(super) const START_MS: u64 = 10_000;
+
+/// How long the kernel may hold a port whose workers have ended.
+const LET_GO: Duration = Duration::from_secs(2);
 
 /// Claims of all workers that a timed load leaves room for: 64 MB of records.
 const TIMED_RECORDS: u64 = 1 << 21;
@@ -64,7 +68,7 @@ pub fn live(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
         "null" => scripted::observe(&plan.settings, plan.repetition),
         _ if !plan.settings.script.is_empty() => script::observe(plan, &mut counter).unwrap_or_else(Observation::empty),
         _ if plan.settings.is_study() => study::observe(plan),
-        _ => attempt(plan, &mut counter).unwrap_or_else(Observation::empty),
+        _ => let_go(&plan.settings, attempt(plan, &mut counter).unwrap_or_else(Observation::empty)),
     };
     if plan.step {
         // Nobody hears us any more if this fails.
@@ -151,6 +155,31 @@ fn attempt(plan: &Plan, used: &mut Option<Counter>) -> Result<Observation, End> 
     let found = measure(plan, &ledger, &crew, &mut watch, opened.injector.as_mut(), (limited.as_ref(), census));
     *used = Some(watch.into_counter());
     found.map(|found| Observation { sources_refused: refused, ..found }).map_err(|e| invalid(e.to_string()))
+}
+
+/// Waits until the port is free, where workers ended that hold it longer than they live:
+/// the next cell may want the same.
+fn let_go(settings: &Settings, mut found: Observation) -> Observation {
+    let lingers = (0..settings.workers).any(|index| wait_of(&settings.for_worker(index)).lingers());
+    // Who was refused the port met somebody else there.
+    if settings.port == 0 || !lingers || matches!(found.end, End::Refused { .. }) {
+        return found;
+    }
+    let object = object::find(&settings.object).expect("checked in the plan");
+    let begun = Instant::now();
+    while object.is_held(settings).unwrap_or(false) {
+        if begun.elapsed() > LET_GO {
+            found.warnings.push(format!(
+                "port {} is still held {} s after its workers ended, by a ring of theirs or by somebody else: a cell \
+                 that wants it next may be refused",
+                settings.port,
+                LET_GO.as_secs()
+            ));
+            break;
+        }
+        yield_cpu();
+    }
+    found
 }
 
 fn measure(

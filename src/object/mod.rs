@@ -1,5 +1,7 @@
 //! The objects workers can sleep on. One file each, one line each in [`LIST`].
 
+use std::io;
+
 use crate::cell::contract::{Opened, SetupError};
 use crate::experiment::Settings;
 
@@ -96,6 +98,13 @@ pub trait Object: Sync {
     /// `cell::quiet`.
     fn fires_by_timer(&self) -> bool {
         false
+    }
+
+    /// Whether somebody listens at its `port` in this network, be it who has ended. An
+    /// error where the kernel's table cannot be read.
+    fn is_held(&self, settings: &Settings) -> io::Result<bool> {
+        let _ = settings;
+        Ok(false)
     }
 
     /// Why these settings make no sense for this object, if so.

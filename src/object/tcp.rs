@@ -14,7 +14,7 @@ use std::sync::Arc;
 use socket2::{Domain, Socket, Type};
 
 use super::Object;
-use super::stream::{Clients, Connections, Keep, Listener};
+use super::stream::{Clients, Connections, Keep, Listener, is_held};
 use crate::cell::contract::{Call, Door, During, Injector, Opened, SetupError, Source};
 use crate::experiment::Settings;
 use crate::experiment::settings::{OpenedBy, Sharing, Steering, Traffic};
@@ -66,6 +66,10 @@ impl Object for Tcp {
 
     fn takes_connections(&self) -> bool {
         true
+    }
+
+    fn is_held(&self, settings: &Settings) -> io::Result<bool> {
+        is_held(self.v6, settings.port)
     }
 
     fn refuse(&self, settings: &Settings) -> Option<String> {

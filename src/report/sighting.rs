@@ -155,7 +155,7 @@ fn place(place: &Place, shared: bool) -> String {
         (Waits::Select, _) => "select".into(),
         (Waits::Epoll, Some(true)) => format!("epoll ({whose}) with EPOLLEXCLUSIVE"),
         (Waits::Epoll, _) => format!("epoll ({whose})"),
-        (Waits::IoUring, _) => "io_uring".into(),
+        (Waits::IoUring, _) => place.request.map_or("io_uring".into(), |request| format!("io_uring, for {request}")),
         (Waits::Lock, _) => format!("{}, a lock", place.call),
         (Waits::Elsewhere, _) if place.instance.is_some() => "epoll (own instance, without the listener)".into(),
         (Waits::Elsewhere, _) => place.call.clone(),

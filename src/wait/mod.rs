@@ -66,6 +66,12 @@ pub trait Wait: Sync {
         matches!(self.demand(), Demand::Nothing | Demand::Request | Demand::Connections)
     }
 
+    /// Whether a worker's end does not close what it waited on at once: the kernel holds
+    /// it some time longer.
+    fn lingers(&self) -> bool {
+        false
+    }
+
     /// Makes what all workers share. Runs in the coordinator, before any worker.
     fn share(&self, worker: &WorkerSettings, sources: &[Box<dyn Source>]) -> Result<SharedWait, SetupError> {
         let _ = (worker, sources);

@@ -78,6 +78,12 @@ impl Wait for Uring {
         })
     }
 
+    /// A ring lets go of its files some time after its last task has ended
+    /// (io_ring_exit_work, io_uring/io_uring.c).
+    fn lingers(&self) -> bool {
+        true
+    }
+
     fn refuse(&self, worker: &WorkerSettings, cell: &Settings) -> Option<Refusal> {
         let shared = worker.ring == RingOwner::Shared;
         let reason = if shared && cell.placement().processes > 1 {
@@ -89,9 +95,6 @@ impl Wait for Uring {
         } else if shared && (cell.sharing == Sharing::Own || !cell.overrides.is_empty()) {
             "whoever looks takes any completion of a shared ring, so all workers must watch the same objects in the \
              same way; use ring = \"private\""
-        } else if cell.port != 0 {
-            "a ring lets go of its listener some time after its worker has ended (io_ring_exit_work), and the next \
-             cell would meet it on the same port; leave out port, and the kernel chooses a free one"
         } else if self.blocks() && worker.accept == Accept::Drain {
             "a completion is one claim, so there is nothing to drain; leave out accept"
         } else if self.blocks() && worker.before_claim_us > 0 {

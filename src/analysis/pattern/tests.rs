@@ -10,7 +10,7 @@ fn worker(tid: u32, waits: Waits, exclusive: Option<bool>, took: u64, hidden: u6
         pid: tid,
         tid,
         name: "server".into(),
-        place: Place { waits, call: "a call".into(), listeners: vec![7], exclusive, instance },
+        place: Place { waits, call: "a call".into(), listeners: vec![7], exclusive, instance, request: None },
         looks_at_listener: 5,
         looks_at_lock: 0,
         looks_without: 0,

@@ -105,15 +105,21 @@ impl Clients {
         Ok((socket, tag))
     }
 
-    fn table(&self) -> io::Result<String> {
-        std::fs::read_to_string(if self.v6 { "/proc/net/tcp6" } else { "/proc/net/tcp" })
-    }
-
     /// Bytes that wait in the workers' ends of connections.
     pub fn unread(&self) -> io::Result<u64> {
-        let text = self.table()?;
+        let text = table(self.v6)?;
         Ok(self.addresses.iter().map(|a| received(&text, ESTABLISHED, a.port())).sum())
     }
+}
+
+/// Sockets of this network, one a line (proc_net_tcp(5)).
+fn table(v6: bool) -> io::Result<String> {
+    std::fs::read_to_string(if v6 { "/proc/net/tcp6" } else { "/proc/net/tcp" })
+}
+
+/// Whether a socket listens at this port: it may be one that only the kernel has by now.
+pub fn is_held(v6: bool, port: u16) -> io::Result<bool> {
+    Ok(queues(&table(v6)?, LISTEN, port).next().is_some())
 }
 
 fn port(socket: &Socket) -> io::Result<u32> {
@@ -165,7 +171,7 @@ impl Injector for Clients {
     }
 
     fn left(&mut self) -> io::Result<u64> {
-        let text = self.table()?;
+        let text = table(self.v6)?;
         Ok(self.addresses.iter().map(|a| received(&text, LISTEN, a.port())).sum())
     }
 
@@ -180,11 +186,16 @@ impl Injector for Clients {
 const ESTABLISHED: &str = "01";
 const LISTEN: &str = "0A";
 
-/// The receive queues of all sockets in `state` on local `port`, added: for a
+/// The receive queues of all these sockets, added.
+fn received(table: &str, state: &str, port: u16) -> u64 {
+    queues(table, state, port).sum()
+}
+
+/// The receive queue of each socket in `state` on local `port`: for a
 /// listener that column of /proc/net/tcp is `sk_ack_backlog`, the connections in its
 /// queue, else bytes (net/ipv4/tcp_ipv4.c, get_tcp4_sock).
-fn received(table: &str, state: &str, port: u16) -> u64 {
-    let of_line = |line: &str| -> Option<u64> {
+fn queues(table: &str, state: &str, port: u16) -> impl Iterator<Item = u64> {
+    let of_line = move |line: &str| -> Option<u64> {
         let mut fields = line.split_whitespace().skip(1);
         let local = fields.next()?;
         let state_here = fields.nth(1)?;
@@ -194,7 +205,7 @@ fn received(table: &str, state: &str, port: u16) -> u64 {
         let (_, received) = queues.split_once(':')?;
         if ours { u64::from_str_radix(received, 16).ok() } else { None }
     };
-    table.lines().skip(1).filter_map(of_line).sum()
+    table.lines().skip(1).filter_map(of_line)
 }
 
 #[cfg(test)]
@@ -211,6 +222,9 @@ mod tests {
         assert_eq!(received(table, LISTEN, 0x1F90), 5);
         assert_eq!(received(table, LISTEN, 0x1F91), 9);
         assert_eq!(received(table, LISTEN, 1), 0);
+        // Connections alone hold no listener.
+        let listens = |port| queues(table, LISTEN, port).next().is_some();
+        assert!(listens(0x1F90) && !listens(0x9999));
         assert_eq!(received(table, ESTABLISHED, 0x1F90), 7);
     }
 }

@@ -7,6 +7,6 @@ mod guest;
 mod http;
 mod listener;
 
-pub(super) use clients::Clients;
+pub(super) use clients::{Clients, is_held};
 pub(super) use connections::Connections;
 pub(super) use listener::{Keep, Listener};
