@@ -1,7 +1,7 @@
 //! Expectations that compare two rows, settled on made-up observations.
 
 use herd::analysis::judge::{self, Here};
-use herd::analysis::relation::{OPEN, settle};
+use herd::analysis::relation::{OPEN, settle, settle_among};
 use herd::cell::scripted;
 use herd::experiment::Experiment;
 use herd::results::{CellResult, Judged, Verdict};
@@ -65,6 +65,43 @@ fn a_row_that_was_skipped_or_is_missing_skips_or_leaves_it_open() {
         (results[0].expectations[0].verdict, results[0].expectations[0].reason.as_str()),
         (Verdict::Invalid, OPEN)
     );
+}
+
+/// As `herd run t:this`: the others are no fault of the row that was asked for.
+#[test]
+fn a_row_that_was_not_chosen_is_skipped_with_the_reason() {
+    let text = "title = \"t\"\n[defaults]\nkind = \"null\"\nevents = 4\n[matrix]\nsample = [1, 2, 3]\n\
+                [[wait]]\nname = \"this\"\n[[wait]]\nname = \"that\"\n[[wait]]\nname = \"other\"\n\
+                [[expect]]\nwait = \"this\"\nwakeups_per_event = 1\n\
+                [[expect]]\nwait = \"this\"\nwakeups_per_event = { times_of = \"that\", max = 1 }\n\
+                [[expect]]\nwait = \"this\"\nreturns_per_event = { times_of = \"other\", max = 1 }\n\
+                [[expect]]\nwait = \"this\"\nsample = 1\n\
+                wakeups_per_event = { growth_from = \"this\", below = \"that\", below_from = \"other\" }\n";
+    let chosen = |rows: &[&str]| {
+        let mut experiment = Experiment::parse("t.toml", text).unwrap();
+        experiment.rows.retain(|row| rows.contains(&row.name.as_str()));
+        let here = Here { release: "6.1", realtime: false, lacks: &|_| None };
+        let cells = experiment.cells(&[]).unwrap();
+        let observe = |cell| judge::judge(cell, scripted::observe(&cell.settings, 1), &here);
+        let mut results: Vec<CellResult> = cells.iter().map(observe).collect();
+        settle_among(&mut results, &[experiment]);
+        results.swap_remove(0)
+    };
+    let said = |cell: &CellResult| -> Vec<(Verdict, String)> {
+        cell.expectations.iter().map(|judged| (judged.verdict, judged.reason.clone())).collect()
+    };
+    let not_run = |row: &str| (Verdict::Skip, format!("compared with {row}, which was not run"));
+    let alone = chosen(&["this"]);
+    let held = (Verdict::Pass, String::new());
+    assert_eq!(said(&alone), [held.clone(), not_run("that"), not_run("other"), not_run("that")]);
+    assert_eq!((alone.verdict, alone.reason.as_str()), (Verdict::Pass, ""), "what holds for itself is its verdict");
+    let two = chosen(&["this", "that"]);
+    assert_eq!(said(&two), [held.clone(), held, not_run("other"), not_run("other")]);
+    // With all of them a row without a result is still a fault.
+    let mut whole = vec![chosen(&["this", "that", "other"])];
+    (whole[0].expectations[1].verdict, whole[0].expectations[1].reason) = (Verdict::Invalid, OPEN.into());
+    settle_among(&mut whole, &[Experiment::parse("t.toml", text).unwrap()]);
+    assert_eq!(whole[0].expectations[1].verdict, Verdict::Invalid);
 }
 
 /// Four rows; what the growth of `this` came to in the first sample.

@@ -11,8 +11,8 @@ use super::growth::{self, FEWEST};
 use super::judge::{self, short};
 use super::metrics::Value;
 use super::wording::number;
-use crate::experiment::Rule;
 use crate::experiment::expectation::More;
+use crate::experiment::{Experiment, Rule};
 use crate::results::{CellResult, Judged, Verdict};
 
 /// The reason of a relation that nobody has settled.
@@ -20,6 +20,32 @@ pub const OPEN: &str = "the row it is compared with has not run";
 
 /// What two cells that are compared have in common.
 type Key<'a> = (&'a str, &'a str, &'a [(String, String)], u32);
+
+/// Settles every open relation of a run of `experiments`. Rows that these do not have any
+/// more were not chosen: what compares with them is skipped, which is no fault.
+pub fn settle_among(cells: &mut [CellResult], experiments: &[Experiment]) {
+    let chosen = |cell: &CellResult, row: &str| {
+        let of = experiments.iter().find(|experiment| experiment.name == cell.experiment);
+        of.is_none_or(|experiment| experiment.rows.iter().any(|known| known.name == row))
+    };
+    for cell in cells.iter_mut() {
+        let mut changed = false;
+        for index in 0..cell.rules.len().min(cell.expectations.len()) {
+            let rows = cell.rules[index].rule.other_rows();
+            let Some(row) = rows.into_iter().find(|row| !chosen(cell, row)) else { continue };
+            let reason = format!("compared with {row}, which was not run");
+            let judged = &mut cell.expectations[index];
+            if judged.reason == OPEN {
+                (judged.verdict, judged.reason) = (Verdict::Skip, reason);
+                changed = true;
+            }
+        }
+        if changed {
+            judge::conclude(cell);
+        }
+    }
+    settle(cells);
+}
 
 /// Settles every open relation of a run.
 pub fn settle(cells: &mut [CellResult]) {

@@ -90,7 +90,7 @@ pub fn measure(
     let mut results = Results::new(environment::read(), experiments);
     let probes = Probes::new(results.environment.stable_release());
     let stopped = Runs { how, local, probes }.all(cells, &mut results.cells);
-    relation::settle(&mut results.cells);
+    relation::settle_among(&mut results.cells, experiments);
     results.interrupted = stopped.is_some();
     Ok((results, stopped))
 }

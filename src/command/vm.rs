@@ -265,7 +265,7 @@ fn results_of(experiments: &[Experiment], plan: &GuestPlan, kernel: &Kernel, out
             }
         }
     }
-    relation::settle(cells);
+    relation::settle_among(cells, experiments);
     for (during, trouble) in &outcome.troubles {
         let Some(cell) = during.as_ref().and_then(|id| cells.iter_mut().find(|cell| cell.id == *id)) else {
             continue;
