@@ -44,6 +44,11 @@ fn a_word_says_what_is_good_and_what_it_may_mean_if_not() {
     for verdict in ["pass", "FAIL", "fail", "skip", "invalid"] {
         run(["explain", verdict]).exits(0).shows(&["Exit code", "(Verdicts)"]);
     }
+    let several = run(["explain", "S12", "thundering", "herd", "S13", "growth"]).exits(0);
+    let pages: String = ["S12", "thundering herd", "S13", "growth"]
+        .map(|name| run(["explain", name]).exits(0).out)
+        .join(&format!("\n{}\n\n", "-".repeat(80)));
+    assert_eq!(several.out, pages, "each in turn");
     run(["explain", "thundering", "herd"]).exits(0).shows(&["thundering herd  (Words of the kernel)"]);
     run(["list", "--words"]).exits(0).shows(&["EPOLLEXCLUSIVE", "wakeups_per_event", "How to read a table"]);
     narrow(&run(["list", "--words=zh"]).exits(0).shows(&["内核用语"]).out);
@@ -77,6 +82,13 @@ fn the_language_is_asked_for_or_that_of_the_locale() {
 fn an_unknown_word_has_a_hint() {
     run(["explain", "wakeps"]).exits(2).complains(&["unknown experiment or word \"wakeps\"; did you mean \"wake"]);
     run(["explain", "EPOLEXCLUSIV"]).exits(2).complains(&["did you mean \"EPOLLEXCLUSIVE\"?", "herd list --words"]);
+    // A name of several words, wrong, and a wrong one among others: nothing is printed.
+    let said = run(["explain", "thundering", "hird"]).exits(2);
+    let said = said.complains(&["word \"thundering hird\"; did you mean \"thundering herd\"?"]);
+    assert_eq!(said.out, "");
+    let said = run(["explain", "S12", "wakeps", "S13"]).exits(2);
+    let said = said.complains(&["unknown experiment or word \"wakeps\"; did you mean \"wake"]);
+    assert_eq!((said.out.as_str(), said.err.lines().count()), ("", 1));
     run(["explain", "--word", "growth"]).exits(2).complains(&["unknown experiment or word"]);
     run(["explain", "wakeup", "./x.toml"]).exits(2).complains(&["cannot read"]);
     run(["list", "--words", "--waits"]).exits(2);

@@ -46,7 +46,8 @@ pub struct ListArgs {
 #[derive(Debug, Args)]
 pub struct ExplainArgs {
     /// A name from `herd list`, an experiment file, or a word from `herd list --words`:
-    /// a metric, a verdict, a column, a flag of the kernel; or a claim such as S13.
+    /// a metric, a verdict, a column, a flag of the kernel; or a claim such as S13. Several
+    /// are explained one after the other.
     #[arg(value_name = "NAME, FILE or WORD", required = true)]
     pub name: Vec<String>,
     /// The word, though an experiment is called so, too.

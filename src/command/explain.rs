@@ -13,24 +13,65 @@ use crate::words::{self, Language, claims};
 
 /// Columns of a terminal.
 pub(super) const WIDTH: usize = 80;
+/// Words that a name has at most: no command line is tried out without end.
+const LONGEST: usize = 8;
 /// What a table shows when its experiment does not say.
 const PLAIN: [&str; 4] =
     ["wakeups_per_event", "returns_per_event", "spurious_hidden_per_event", "spurious_visible_per_event"];
 
 pub fn run(args: &ExplainArgs) -> Result<Exit, Failure> {
-    let name = args.name.join(" ");
-    let language = locale::language(args.lang);
-    let is_file = name.contains('/') || name.ends_with(".toml");
-    // Experiments win: they were there first, and scripts ask for them.
-    if args.word || (!is_file && embedded::text(&name).is_none()) {
-        // A word of that name wins, since claims were there last.
-        match claims::find(&name).filter(|_| words::find(&name).is_none()) {
-            Some(claim) => claim::explain(claim, language)?,
-            None => word::explain(&name, language)?,
-        }
-        return Ok(Exit::Pass);
+    let known = |name: &str| {
+        let is_word = words::find(name).is_some() || claims::find(name).is_some();
+        is_word || (!args.word && (is_file(name) || embedded::text(name).is_some()))
+    };
+    let names = names(&args.name, known);
+    // Before the first page: what is wrong would stand below all the others.
+    if let Some(unknown) = names.iter().find(|name| !known(name)) {
+        let any = names.iter().any(|name| known(name));
+        return Err(word::unknown(&if any { unknown.clone() } else { args.name.join(" ") }));
     }
-    let experiment = load(&name)?;
+    for (at, name) in names.iter().enumerate() {
+        if at > 0 {
+            print(|out| writeln!(out, "\n{}\n", "-".repeat(WIDTH)))?;
+        }
+        one(name, args)?;
+    }
+    Ok(Exit::Pass)
+}
+
+/// The names among words of a command line: each as long as it can be, since a shell
+/// takes `thundering herd` for two.
+fn names(words: &[String], known: impl Fn(&str) -> bool) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut rest = words;
+    while !rest.is_empty() {
+        let together = |count: &usize| {
+            let name = rest[..*count].join(" ");
+            !is_file(&name) && known(&name)
+        };
+        let most = (2..=rest.len().min(LONGEST)).rev().find(together).unwrap_or(1);
+        found.push(rest[..most].join(" "));
+        rest = &rest[most..];
+    }
+    found
+}
+
+fn is_file(name: &str) -> bool {
+    name.contains('/') || name.ends_with(".toml")
+}
+
+fn one(name: &str, args: &ExplainArgs) -> Result<(), Failure> {
+    let language = locale::language(args.lang);
+    let is_file = is_file(name);
+    // Experiments win: they were there first, and scripts ask for them.
+    if args.word || (!is_file && embedded::text(name).is_none()) {
+        // A word of that name wins, since claims were there last.
+        return match claims::find(name).filter(|_| words::find(name).is_none()) {
+            Some(claim) => claim::explain(claim, language),
+            None => word::explain(name, language),
+        };
+    }
+    let experiment = load(name)?;
     let cells = experiment.cells(&[])?;
     print(|out| {
         writeln!(out, "{}\n", experiment.title)?;
@@ -68,18 +109,17 @@ pub fn run(args: &ExplainArgs) -> Result<Exit, Failure> {
         }
         writeln!(out, "\nRun it: herd run {name}")?;
         if !is_file {
-            claim::of_experiment(out, &name, language)?;
+            claim::of_experiment(out, name, language)?;
         }
         let texts = words::catalogue(language);
         if language != Language::English {
-            writeln!(out, "{}", texts.message("experiment", &name))?;
+            writeln!(out, "{}", texts.message("experiment", name))?;
         }
-        match words::find(&name).filter(|_| !is_file) {
-            Some(_) => writeln!(out, "{}", texts.message("is_word_too", &name)),
+        match words::find(name).filter(|_| !is_file) {
+            Some(_) => writeln!(out, "{}", texts.message("is_word_too", name)),
             None => Ok(()),
         }
-    })?;
-    Ok(Exit::Pass)
+    })
 }
 
 /// What each script does, and behind `->` what is expected.
@@ -155,4 +195,30 @@ fn indented(out: &mut dyn Write, by: usize, text: &str) -> io::Result<()> {
         writeln!(out, "{:by$}{line}", "")?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_several_words_are_found_among_others() {
+        let known = |name: &str| is_file(name) || ["thundering herd", "herd", "S12", "S13", "work to"].contains(&name);
+        let check = |line: &str, wanted: &[&str]| {
+            let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+            assert_eq!(names(&words, known), wanted, "{line}");
+        };
+        check("S12 S13", &["S12", "S13"]);
+        check("thundering herd", &["thundering herd"]);
+        check("herd thundering herd S13", &["herd", "thundering herd", "S13"]);
+        check("S13 work to", &["S13", "work to"]);
+        check("S13 work", &["S13", "work"]);
+        check("my.toml S13 ./that.toml", &["my.toml", "S13", "./that.toml"]);
+    }
+
+    #[test]
+    fn no_name_has_more_words_than_are_tried() {
+        let longest = words::names().map(|name| name.split(' ').count()).max();
+        assert!(longest.is_some_and(|most| most <= LONGEST), "{longest:?}");
+    }
 }
