@@ -134,28 +134,51 @@ fn foreign_clients_are_answered_and_counted() {
     assert!((1.0..=2.0 * COME as f64).contains(&metric(cell, "wakeups")), "{}", metric(cell, "wakeups"));
 }
 
-#[test]
-fn a_timed_load_that_is_cut_short_keeps_what_it_has() {
+/// Ends a cell that would go on for ten minutes; returns it with what it kept.
+fn cut_short(name: &str, settings: &str) -> CellResult {
     let path = file(
-        "cut",
-        "title = \"t\"\n[defaults]\nworkers = 3\nkind = \"epoll\"\nclients = 4\nreply = true\nduration_ms = 600000\n\
-         [[wait]]\nname = \"w\"\n",
+        name,
+        &format!("title = \"t\"\n[defaults]\nclients = 4\nreply = true\n{settings}\n[[wait]]\nname = \"w\"\n"),
     );
-    let mut herd = Command::new(env!("CARGO_BIN_EXE_herd"));
-    herd.args(["run", &path, "--format", "json", "--quiet"]).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let herd = herd.spawn().unwrap();
-    let pid = herd.id();
-    served_some(pid);
-    kill(Pid::from_raw(pid as i32), Signal::SIGINT).unwrap();
-    let ended = herd.wait_with_output().unwrap();
-    assert_eq!(ended.status.code(), Some(130));
-    let results = Results::parse("stdout", std::str::from_utf8(&ended.stdout).unwrap()).unwrap();
-    let cell = &results.cells[0];
+    let mark = lab::processes::Mark::new();
+    let herd = lab::spawn(mark.on(&mut lab::herd(["run", &path, "--format", "json", "--quiet"])));
+    served_some(herd.pid().as_raw() as u32);
+    let tree = mark.tree();
+    kill(herd.pid(), Signal::SIGINT).unwrap();
+    let mut results = lab::results(&lab::finish(herd).exits(130).out);
+    mark.ends_within(Duration::from_secs(20), &tree);
+    let cell = results.cells.remove(0);
     assert!(cell.reason.starts_with("interrupted after "), "{}", cell.reason);
     let seen = cell.observation.as_ref().unwrap();
     let traffic = seen.traffic.as_ref().unwrap();
     assert!(seen.fired > 0 && traffic.clients.served + traffic.clients.lost() == seen.fired, "{seen:?}");
-    assert_eq!(cell.workers.iter().map(|worker| worker.claims).sum::<u64>(), seen.fired - traffic.clients.lost());
+    cell
+}
+
+fn all_claims(cell: &CellResult) -> u64 {
+    cell.workers.iter().map(|worker| worker.claims).sum()
+}
+
+#[test]
+fn a_timed_load_that_is_cut_short_keeps_what_it_has() {
+    let cell = cut_short("cut", "workers = 3\nkind = \"epoll\"\nduration_ms = 600000");
+    let seen = cell.observation.as_ref().unwrap();
+    assert_eq!(all_claims(&cell), seen.fired - seen.traffic.as_ref().unwrap().clients.lost());
+}
+
+/// Clients that would ask a million times more, each with as much patience as the first.
+#[test]
+fn clients_that_stay_ask_once_more_when_they_are_cut_short() {
+    const ASKS: u64 = 1_000_000;
+    for (name, kind) in [("cut-loop", "kind = \"epoll\"\nworkers = 3"), ("cut-pool", "kind = \"block\"\nworkers = 4")] {
+        let cell =
+            cut_short(name, &format!("{kind}\nevents = 8\nprotocol = \"http\"\nkeep_alive = {ASKS}\nlimit_ms = 60000"));
+        let seen = cell.observation.as_ref().unwrap();
+        let traffic = seen.traffic.as_ref().unwrap();
+        assert!((1..=4).contains(&seen.fired), "no client came after it: {seen:?}");
+        assert!(traffic.answers > 0 && traffic.answers < ASKS, "{} answers", traffic.answers);
+        assert!(all_claims(&cell) >= traffic.clients.served, "{seen:?}");
+    }
 }
 
 /// Returns when some worker below `herd` has used CPU time for its clients.

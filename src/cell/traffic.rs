@@ -68,6 +68,8 @@ pub(super) struct Traffic {
     /// When the sender of each message gives up, and its number.
     deadlines: VecDeque<(u64, u32)>,
     turns: u32,
+    /// Ended early: see `cut_short`.
+    cut: bool,
     /// When the claims were read.
     read_at: u64,
     /// No descriptor is left: wait for a client to end.
@@ -98,6 +100,7 @@ impl Traffic {
             ends: Vec::new(),
             deadlines: VecDeque::new(),
             turns: 0,
+            cut: false,
             read_at: 0,
             starved: false,
             starvations: 0,

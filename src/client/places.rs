@@ -16,11 +16,13 @@ pub struct Places<T> {
     /// When who gives up: place and serial.
     deadlines: VecDeque<(u64, usize, u64)>,
     serial: u64,
+    /// Nobody waits beyond this.
+    last: u64,
 }
 
 impl<T> Default for Places<T> {
     fn default() -> Places<T> {
-        Places { all: Vec::new(), free: Vec::new(), deadlines: VecDeque::new(), serial: 0 }
+        Places { all: Vec::new(), free: Vec::new(), deadlines: VecDeque::new(), serial: 0, last: u64::MAX }
     }
 }
 
@@ -49,6 +51,7 @@ impl<T> Places<T> {
     /// The one in this place begins to wait once more, until `deadline`.
     pub fn begin(&mut self, place: usize, deadline: u64) {
         self.serial += 1;
+        let deadline = deadline.min(self.last);
         if let Some(taken) = &mut self.all[place] {
             taken.serial = self.serial;
             debug_assert!(self.deadlines.back().is_none_or(|last| last.0 <= deadline), "deadlines are in order");
@@ -97,8 +100,9 @@ impl<T> Places<T> {
         self.deadlines.front().map_or(u64::MAX, |due| due.0)
     }
 
-    /// Everybody gives up at `last` at the latest.
+    /// Everybody gives up at `last` at the latest, who begins to wait later as well.
     pub fn hurry(&mut self, last: u64) {
+        self.last = last;
         self.deadlines.iter_mut().for_each(|due| due.0 = due.0.min(last));
     }
 }
@@ -147,5 +151,10 @@ mod tests {
         places.put('a', 1000);
         places.hurry(50);
         assert_eq!(places.expired(50), Some((0, 'a')));
+        // Who asks once more after that has no fresh patience.
+        let place = places.put('b', 1040);
+        places.begin(place, 1045);
+        assert_eq!((places.expired(49), places.deadline()), (None, 50));
+        assert_eq!(places.expired(50), Some((place, 'b')));
     }
 }

@@ -64,7 +64,7 @@ impl Traffic {
         if client.asks.more == 0 {
             return false;
         }
-        client.asks.more -= 1;
+        client.asks.more = if self.cut { 0 } else { client.asks.more - 1 };
         let now = now_ns();
         let intended = std::mem::replace(&mut client.intended, now);
         let text = if client.asks.more == 0 { client.asks.last } else { client.asks.next };
@@ -112,8 +112,10 @@ impl Traffic {
         }
     }
 
-    /// Makes no more events, and gives those that are open so long to end.
+    /// Makes no more events, and gives those that are open so long to end. Who would ask
+    /// many times more asks once: only that request tells the server to close.
     pub fn cut_short(&mut self, grace_ns: u64) {
+        self.cut = true;
         self.pacer.stop();
         let last = now_ns() + grace_ns;
         self.clients.hurry(last);
