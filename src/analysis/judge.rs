@@ -10,8 +10,8 @@ pub use super::wording::{decimals, expected, short};
 use super::{realtime, relation, steps, winners};
 use crate::experiment::expectation::Share;
 use crate::experiment::settings::Stranded;
-use crate::experiment::{Cell, Expectation, Rule, Winners};
-use crate::observation::{End, Observation, TASKS_MADE, TASKS_REAPED};
+use crate::experiment::{Cell, Expectation, Rule, Settings, Winners};
+use crate::observation::{End, Observation, TASKS_MADE, TASKS_REAPED, WorkerFacts};
 use crate::results::{CellResult, Judged, Verdict};
 
 /// What the hard checks are called where they stand beside expectations.
@@ -36,7 +36,7 @@ pub struct Here<'a> {
 /// Judges a cell that ran. Relations to other cells stay open; see `relation`.
 pub fn judge(cell: &Cell, mut seen: Observation, here: &Here<'_>) -> CellResult {
     let facts = Facts { seen: &seen, settings: &cell.settings };
-    let (hard, reason) = hard_checks(&facts, &cell.expectations);
+    let (hard, reason) = hard_checks(&seen, &seen.workers, &cell.settings, &cell.expectations);
     let mut expectations = Vec::new();
     for expectation in &cell.expectations {
         let lacking = expectation.needs.iter().find_map(|need| (here.lacks)(need));
@@ -72,8 +72,8 @@ pub fn judge(cell: &Cell, mut seen: Observation, here: &Here<'_>) -> CellResult 
 
 /// Draws the verdict of a cell that ran anew, after an expectation was settled.
 pub fn conclude(cell: &mut CellResult) {
-    if let Some(seen) = cell.whole_observation() {
-        let hard = hard_checks(&Facts { seen: &seen, settings: &cell.settings }, &cell.rules);
+    if let Some(seen) = &cell.observation {
+        let hard = hard_checks(seen, &cell.workers, &cell.settings, &cell.rules);
         (cell.verdict, cell.reason) = overall(hard, &cell.expectations);
     }
 }
@@ -138,8 +138,8 @@ pub fn conservation(cell: &CellResult) -> Judged {
         judged.metric = STUDY.into();
         judged.expected = "measured to its end, every task that was made was seen to end".into();
     }
-    if let Some(seen) = cell.whole_observation() {
-        (judged.verdict, judged.reason) = hard_checks(&Facts { seen: &seen, settings: &cell.settings }, &cell.rules);
+    if let Some(seen) = &cell.observation {
+        (judged.verdict, judged.reason) = hard_checks(seen, &cell.workers, &cell.settings, &cell.rules);
         judged.measured = match &seen.end {
             End::Refused { call, errno, .. } => format!("{errno} from {call}"),
             _ if study => format!("{} figures", seen.figures.len()),
@@ -149,7 +149,7 @@ pub fn conservation(cell: &CellResult) -> Judged {
                 cell.settings.script().map_or(0, |s| s.checks().count())
             ),
             _ => {
-                let (fired, claims) = (seen.fired, seen.total(|w| w.claims));
+                let (fired, claims) = (seen.fired, cell.workers.iter().map(|w| w.claims).sum::<u64>());
                 format!("{fired} of {} events fired, {claims} claimed, {} left", cell.settings.events, seen.stranded)
             }
         };
@@ -191,8 +191,14 @@ fn of_all(judged: &[Judged]) -> Verdict {
     }
 }
 
-fn hard_checks(facts: &Facts<'_>, expectations: &[Expectation]) -> (Verdict, String) {
-    let seen = facts.seen;
+/// Of an observation and its workers, which a result keeps apart.
+fn hard_checks(
+    seen: &Observation,
+    workers: &[WorkerFacts],
+    settings: &Settings,
+    expectations: &[Expectation],
+) -> (Verdict, String) {
+    let total = |count: fn(&WorkerFacts) -> u64| workers.iter().map(count).sum::<u64>();
     match &seen.end {
         End::Complete => {}
         End::Interrupted if seen.traffic.is_none() => return (Verdict::Invalid, "interrupted".into()),
@@ -211,15 +217,15 @@ fn hard_checks(facts: &Facts<'_>, expectations: &[Expectation]) -> (Verdict, Str
             return (Verdict::Invalid, format!("{who}: {call}: {errno}"));
         }
     }
-    if facts.settings.is_study() {
+    if settings.is_study() {
         return reaped(seen);
     }
-    let claims = seen.total(|w| w.claims);
-    let tolerant = facts.settings.stranded == Stranded::Count;
-    let script = !facts.settings.script.is_empty();
-    let by_time = facts.settings.traffic.duration_ms > 0;
-    if seen.fired != facts.settings.events && !script && !by_time {
-        return (Verdict::Invalid, format!("fired {} of {} events", seen.fired, facts.settings.events));
+    let claims = total(|w| w.claims);
+    let tolerant = settings.stranded == Stranded::Count;
+    let script = !settings.script.is_empty();
+    let by_time = settings.traffic.duration_ms > 0;
+    if seen.fired != settings.events && !script && !by_time {
+        return (Verdict::Invalid, format!("fired {} of {} events", seen.fired, settings.events));
     }
     // A client that was refused or gave up may have been claimed, or not.
     let lost = seen.traffic.as_ref().map_or(0, |traffic| traffic.clients.lost());
@@ -237,7 +243,7 @@ fn hard_checks(facts: &Facts<'_>, expectations: &[Expectation]) -> (Verdict, Str
         return (Verdict::Fail, format!("{} events left in the object", seen.stranded));
     }
     let in_rounds: u64 = seen.wakeups_per_round.iter().map(|(count, rounds)| count * rounds).sum();
-    let wakeups = seen.total(|w| w.wakeups);
+    let wakeups = total(|w| w.wakeups);
     // A source that knows only the sum has the workers' figures from /proc, which
     // include the uninterruptible sleeps.
     if in_rounds != wakeups && in_rounds + seen.dsleeps.unwrap_or(0) != wakeups {
