@@ -62,7 +62,7 @@ pub fn value(cell: &CellResult, metric: &str) -> String {
         return format!("{} of {}", rounded(mean), rounded(steps));
     }
     if let Some(figure) = seen.and_then(|seen| seen.figures.get(metric)) {
-        let [median, min, max] = [figure.median, figure.min, figure.max].map(brief);
+        let [median, min, max] = [figure.median, figure.min, figure.max].map(measured);
         return if min == max { median } else { format!("{median} ({min}-{max})") };
     }
     let extremes = get(&format!("{metric}_min")).zip(get(&format!("{metric}_max")));
@@ -90,7 +90,7 @@ pub(super) fn rounded(number: f64) -> String {
 }
 
 /// A measured number: three digits, or what stands before the point.
-fn brief(number: f64) -> String {
+pub fn measured(number: f64) -> String {
     match number.abs() {
         _ if number == number.trunc() => short(number),
         100.0.. => format!("{number:.0}"),

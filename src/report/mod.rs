@@ -27,7 +27,7 @@ mod table;
 mod timeline;
 pub mod watch;
 
-pub use grid::value;
+pub use grid::{measured, value};
 pub use table::{tables, verdict, wrapped};
 pub use timeline::lanes;
 

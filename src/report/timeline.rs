@@ -52,14 +52,17 @@ pub fn lanes(cell: &CellResult, width: usize) -> String {
         return String::new();
     };
     let mut text = Vec::new();
-    draw(cell, event, width, &mut text).expect("memory takes all");
-    let text = String::from_utf8_lossy(&text);
-    let lanes = text.split("\n\n").next().unwrap_or("");
-    format!("{lanes}\n{LETTERS}\n")
+    draw_lanes(cell, event, width, &mut text).expect("memory takes all");
+    format!("{}{LETTERS}\n", String::from_utf8_lossy(&text))
 }
 
-fn draw(cell: &CellResult, event: &Event, width: usize, out: &mut dyn Write) -> io::Result<()> {
-    let exact = cell.count_source == "bpf";
+/// Whether the source saw who was woken.
+fn is_exact(cell: &CellResult) -> bool {
+    cell.count_source == "bpf"
+}
+
+fn draw_lanes(cell: &CellResult, event: &Event, width: usize, out: &mut dyn Write) -> io::Result<()> {
+    let exact = is_exact(cell);
     writeln!(out, "{}: event {}, counted with {}", cell.id, event.event, cell.count_source)?;
     let shown: Vec<&Lane> =
         event.lanes.iter().filter(|lane| event.lanes.len() <= LANES || outcome(lane, exact) != "slept on").collect();
@@ -74,13 +77,20 @@ fn draw(cell: &CellResult, event: &Event, width: usize, out: &mut dyn Write) -> 
     if shown.len() < event.lanes.len() {
         writeln!(out, "      {} more workers slept on", event.lanes.len() - shown.len())?;
     }
+    Ok(())
+}
+
+/// The lanes, and when each of those who moved did what.
+fn draw(cell: &CellResult, event: &Event, width: usize, out: &mut dyn Write) -> io::Result<()> {
+    let exact = is_exact(cell);
+    draw_lanes(cell, event, width, out)?;
     writeln!(out)?;
     writeln!(
         out,
         "      {:>9} {:>7} {:>9} {:>4} {:>9} {:>9} {:>9}",
         "woken us", "by CPU", "on CPU us", "CPU", "return us", "claim us", "asleep us"
     )?;
-    for lane in shown.iter().filter(|lane| outcome(lane, exact) != "slept on") {
+    for lane in event.lanes.iter().filter(|lane| outcome(lane, exact) != "slept on") {
         let [worker, woken, by, running, cpu, returned, claimed, asleep] = figures(lane);
         writeln!(out, "{worker:>5} {woken:>9} {by:>7} {running:>9} {cpu:>4} {returned:>9} {claimed:>9} {asleep:>9}")?;
     }

@@ -6,7 +6,7 @@ use super::progress::Done;
 use super::teach;
 use crate::command::Failure;
 use crate::lessons::{self, Answer, Catalogue, Kernel, Lesson, Near, Question, Text, Truth, paragraphs};
-use crate::report;
+use crate::report::{self, measured};
 use crate::results::{CellResult, Results, Verdict};
 use crate::words::columns;
 
@@ -197,7 +197,7 @@ pub fn compared(
 
 fn said(question: &Question, ask: &lessons::Ask, answer: Answer) -> String {
     match answer {
-        Answer::Number(number) => figure(number),
+        Answer::Number(number) => measured(number),
         Answer::Choice(place) => choice(question, ask, place),
     }
 }
@@ -211,12 +211,12 @@ fn is(question: &Question, ask: &lessons::Ask, truth: &Truth, texts: &Catalogue)
     match (truth, question.right(truth)) {
         (Truth::Unknown(why), _) => unknown(why),
         (Truth::Number(value), Some(place)) if question.choice[place].up_to.is_some() => {
-            let value = figure(*value);
+            let value = measured(*value);
             let value = question.figure.metric().map_or(value.clone(), |metric| format!("{metric} {value}"));
             format!("{}  [{value}]", choice(question, ask, place))
         }
         (_, Some(place)) => choice(question, ask, place),
-        (Truth::Number(value), None) => figure(*value),
+        (Truth::Number(value), None) => measured(*value),
         (Truth::Word(word), None) => word.clone(),
     }
 }
@@ -225,10 +225,10 @@ fn verdict(question: &Question, near: Near, texts: &Catalogue) -> String {
     match near {
         Near::Right if question.choice.is_empty() => texts.say("near", &[]),
         Near::Right => texts.say("right", &[]),
-        Near::Times(times) if times >= 1.0 => texts.say("too_much", &[("times", &figure(times))]),
-        Near::Times(times) => texts.say("too_little", &[("times", &figure(1.0 / times))]),
-        Near::By(by) if by >= 0.0 => texts.say("by_too_much", &[("by", &figure(by))]),
-        Near::By(by) => texts.say("by_too_little", &[("by", &figure(-by))]),
+        Near::Times(times) if times >= 1.0 => texts.say("too_much", &[("times", &measured(times))]),
+        Near::Times(times) => texts.say("too_little", &[("times", &measured(1.0 / times))]),
+        Near::By(by) if by >= 0.0 => texts.say("by_too_much", &[("by", &measured(by))]),
+        Near::By(by) => texts.say("by_too_little", &[("by", &measured(-by))]),
         Near::Other if question.choice.len() > 2 => texts.say("other_of_many", &[]),
         Near::Other => texts.say("other", &[]),
         Near::Unknown => texts.say("not_judged", &[]),
@@ -247,16 +247,6 @@ fn bars(answer: Option<Answer>, truth: &Truth, utf8: bool) -> [String; 2] {
         let length = if top > 0.0 { (value.max(0.0) / top * BAR as f64).ceil() as usize } else { 0 };
         mark.repeat(length)
     })
-}
-
-/// A number as a person writes it.
-pub fn figure(number: f64) -> String {
-    match number {
-        n if n == n.trunc() && n.abs() < 1e15 => format!("{n:.0}"),
-        n if n.abs() >= 100.0 => format!("{n:.0}"),
-        n if n.abs() >= 10.0 => format!("{n:.1}"),
-        n => format!("{n:.2}"),
-    }
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use crate::command::Failure;
 use crate::command::measure::{self, How, Purpose};
 use crate::experiment::cells::Set;
 use crate::lessons::{self, Answer, Ask, Catalogue, Lesson, Near, Question, Run, Text, Wrong, paragraphs};
+use crate::report;
 use crate::results::Results;
 use crate::runner::Wish;
 use crate::words::columns;
@@ -171,7 +172,7 @@ fn answer(
         let typed: String = typed.chars().take(20).filter(|c| !c.is_control()).collect();
         let why = match wrong {
             Wrong::Number { least, most } => {
-                let (least, most) = (outcome::figure(least), outcome::figure(most));
+                let (least, most) = (report::measured(least), report::measured(most));
                 texts.say("no_number", &[("typed", &typed), ("least", &least), ("most", &most)])
             }
             Wrong::Letter { last } => texts.say("no_letter", &[("typed", &typed), ("last", &last.to_string())]),
