@@ -32,18 +32,33 @@ const ONLINE: &str = "/sys/devices/system/cpu/online";
 const SLEEPING: u32 = 1;
 const DISK_SLEEP: u32 = 2;
 
+/// Of what an event counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Of {
+    Cpu(u32),
+    Thread(u32),
+}
+
+impl fmt::Display for Of {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Of::Cpu(cpu) => write!(f, "on CPU {cpu}"),
+            Of::Thread(tid) => write!(f, "of thread {tid}"),
+        }
+    }
+}
+
 #[derive(Debug)]
 pub enum PerfError {
     Tracepoint(TracepointError),
     BadComm(String),
     Cpus(String),
-    Open(u32, io::Error),
-    OpenThread(u32, io::Error),
+    Open(Of, io::Error),
     Filter(String, io::Error),
-    Enable(u32, io::Error),
-    Read(u32, io::Error),
-    /// CPU, nanoseconds enabled, nanoseconds running.
-    LostTime(u32, u64, u64),
+    Enable(Of, io::Error),
+    Read(Of, io::Error),
+    /// Nanoseconds enabled, nanoseconds running.
+    LostTime(Of, u64, u64),
     /// The list of CPUs before and now.
     CpusChanged(String, String),
 }
@@ -56,7 +71,7 @@ pub struct PerfCounter {
 }
 
 struct Counter {
-    cpu: u32,
+    of: Of,
     file: File,
 }
 
@@ -140,17 +155,18 @@ impl ThreadCounter {
 
 impl Counter {
     fn open(switch: &Tracepoint, cpu: u32, filter: &str) -> Result<Counter, PerfError> {
-        let event = tracepoint::open_event(switch, cpu, READ_FORMAT).map_err(|e| PerfError::Open(cpu, e))?;
-        Self::start(event, cpu, filter)
+        let of = Of::Cpu(cpu);
+        let event = tracepoint::open_event(switch, cpu, READ_FORMAT).map_err(|e| PerfError::Open(of, e))?;
+        Self::start(event, of, filter)
     }
 
     fn of_thread(tracepoint: &Tracepoint, tid: u32, filter: &str) -> Result<Counter, PerfError> {
-        let event =
-            tracepoint::open_event_of(tracepoint, tid, READ_FORMAT).map_err(|e| PerfError::OpenThread(tid, e))?;
-        Self::start(event, 0, filter)
+        let of = Of::Thread(tid);
+        let event = tracepoint::open_event_of(tracepoint, tid, READ_FORMAT).map_err(|e| PerfError::Open(of, e))?;
+        Self::start(event, of, filter)
     }
 
-    fn start(event: OwnedFd, cpu: u32, filter: &str) -> Result<Counter, PerfError> {
+    fn start(event: OwnedFd, of: Of, filter: &str) -> Result<Counter, PerfError> {
         let text = CString::new(filter).expect("check_comm allows no zero byte");
         // SAFETY: the kernel copies a string that ends in 0 and lives until the
         // call returns.
@@ -162,18 +178,18 @@ impl Counter {
         // SAFETY: this request takes a number and no address.
         let result = unsafe { libc::ioctl(event.as_raw_fd(), PERF_EVENT_IOC_ENABLE, 0) };
         if result < 0 {
-            return Err(PerfError::Enable(cpu, io::Error::last_os_error()));
+            return Err(PerfError::Enable(of, io::Error::last_os_error()));
         }
-        Ok(Counter { cpu, file: File::from(event) })
+        Ok(Counter { of, file: File::from(event) })
     }
 
     fn read(&self) -> Result<u64, PerfError> {
         let mut words = [[0; 8]; 3];
         // Short or empty when the event is in error; read_exact says so.
-        (&self.file).read_exact(words.as_flattened_mut()).map_err(|e| PerfError::Read(self.cpu, e))?;
+        (&self.file).read_exact(words.as_flattened_mut()).map_err(|e| PerfError::Read(self.of, e))?;
         let [count, enabled, running] = words.map(u64::from_ne_bytes);
         if enabled != running {
-            return Err(PerfError::LostTime(self.cpu, enabled, running));
+            return Err(PerfError::LostTime(self.of, enabled, running));
         }
         Ok(count)
     }
@@ -215,24 +231,21 @@ impl fmt::Display for PerfError {
                  (use 1 to {COMM_BYTES} letters, digits, - or _)"
             ),
             PerfError::Cpus(text) => write!(f, "cannot tell which CPUs are online: {text}"),
-            PerfError::Open(cpu, e) => {
-                write!(f, "cannot open a perf counter on CPU {cpu}: {e}{}", advice(e))
-            }
-            PerfError::OpenThread(tid, e) => {
-                write!(f, "cannot open a perf counter for thread {tid}: {e}{}", advice(e))
+            PerfError::Open(of, e) => {
+                write!(f, "cannot open a perf counter {of}: {e}{}", advice(e))
             }
             PerfError::Filter(text, e) => {
                 write!(f, "cannot set the perf filter {text}: {e}")
             }
-            PerfError::Enable(cpu, e) => {
-                write!(f, "cannot start the perf counter on CPU {cpu}: {e}")
+            PerfError::Enable(of, e) => {
+                write!(f, "cannot start the perf counter {of}: {e}")
             }
-            PerfError::Read(cpu, e) => {
-                write!(f, "cannot read the perf counter on CPU {cpu}: {e}")
+            PerfError::Read(of, e) => {
+                write!(f, "cannot read the perf counter {of}: {e}")
             }
-            PerfError::LostTime(cpu, enabled, running) => write!(
+            PerfError::LostTime(of, enabled, running) => write!(
                 f,
-                "the perf counter on CPU {cpu} ran for {running} of {enabled} ns: \
+                "the perf counter {of} ran for {running} of {enabled} ns: \
                  its count is short"
             ),
             PerfError::CpusChanged(before, now) => {
@@ -262,6 +275,14 @@ mod tests {
         assert_eq!(parse_cpus("0-2,5"), Some(vec![0, 1, 2, 5]));
         assert_eq!(parse_cpus("0"), Some(vec![0]));
         assert_eq!(parse_cpus(""), None);
+    }
+
+    #[test]
+    fn an_error_says_of_which_counter_it_is() {
+        let gone = || io::Error::from_raw_os_error(libc::ENOENT);
+        let said = |of| PerfError::Read(of, gone()).to_string();
+        assert!(said(Of::Thread(77)).starts_with("cannot read the perf counter of thread 77: "));
+        assert!(said(Of::Cpu(0)).starts_with("cannot read the perf counter on CPU 0: "));
     }
 
     #[test]
