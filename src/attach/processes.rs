@@ -5,6 +5,8 @@ use std::io;
 
 use nix::errno::Errno;
 
+use crate::sys::stat;
+
 /// `PF_KTHREAD` of include/linux/sched.h, in the field `flags` of stat.
 const KERNEL_THREAD: u64 = 0x0020_0000;
 
@@ -27,16 +29,12 @@ pub fn process(pid: u32) -> io::Result<Process> {
 }
 
 fn parse(pid: u32, text: &str) -> Option<Process> {
-    // A name may hold spaces and brackets: it ends at the last of them.
-    let (head, tail) = text.rsplit_once(')')?;
-    let name = head.split_once('(')?.1.to_owned();
-    let fields: Vec<&str> = tail.split_ascii_whitespace().collect();
     Some(Process {
         pid,
-        name,
-        state: fields.first()?.chars().next()?,
-        parent: fields.get(1)?.parse().ok()?,
-        kernel: fields.get(6)?.parse::<u64>().ok()? & KERNEL_THREAD != 0,
+        name: stat::name(text)?.to_owned(),
+        state: stat::state(text)?,
+        parent: stat::field(text, 4)?,
+        kernel: stat::field::<u64>(text, 9)? & KERNEL_THREAD != 0,
     })
 }
 

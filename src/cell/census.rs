@@ -11,9 +11,10 @@ use nix::time::{clock_getcpuclockid, clock_gettime};
 use nix::unistd::Pid;
 
 use super::job::Helpers;
-use super::task::{Switches, runs_of, state_of, switches_of};
+use super::task::{Switches, runs_of, switches_of};
 use crate::observation::ServerFacts;
 use crate::sys;
+use crate::sys::stat;
 
 /// The processes of the workers and who helps them.
 pub(super) struct Census<'a> {
@@ -123,8 +124,8 @@ impl<'a> Census<'a> {
         let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
         let child = |pid: u32| {
             let stat = read(pid, "stat");
-            let parent: u32 = field(&stat, 4)?;
-            let zombie = state_of(&stat)? == 'Z';
+            let parent: u32 = stat::field(&stat, 4)?;
+            let zombie = stat::state(&stat)? == 'Z';
             self.processes.contains(&parent).then_some(Child { pid, zombie })
         };
         pids.filter_map(child).collect()
@@ -133,11 +134,6 @@ impl<'a> Census<'a> {
 
 fn read(pid: u32, name: &str) -> String {
     std::fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap_or_default()
-}
-
-/// Field `number` of a stat file, counted from 1 as proc(5) does; those from 3 on.
-fn field<T: std::str::FromStr>(stat: &str, number: usize) -> Option<T> {
-    stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(number - 3)?.parse().ok()
 }
 
 /// CPU time of all threads it has or had (clock_getcpuclockid(3)).
@@ -150,11 +146,11 @@ fn cpu_ns(pid: u32) -> u64 {
 fn faults(pid: u32, reaped: bool) -> u64 {
     let stat = read(pid, "stat");
     let fields: &[usize] = if reaped { &[10, 11, 12, 13] } else { &[10, 12] };
-    fields.iter().filter_map(|number| field::<u64>(&stat, *number)).sum()
+    fields.iter().filter_map(|number| stat::field::<u64>(&stat, *number)).sum()
 }
 
 fn threads(pid: u32) -> u64 {
-    field(&read(pid, "stat"), 20).unwrap_or(0)
+    stat::field(&read(pid, "stat"), 20).unwrap_or(0)
 }
 
 /// Its part of the memory it has mapped (PSS), without what it shares with us to be
@@ -171,15 +167,6 @@ fn memory_kib(pid: u32) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn fields_of_stat_are_numbered_as_in_the_manual() {
-        let stat = "12 (a) b) S 7 12 12 0 -1 4194560 101 102 103 104 5 6 7 8 20 0 3 0 99\n";
-        assert_eq!(field(stat, 4), Some(7));
-        assert_eq!(field(stat, 10), Some(101));
-        assert_eq!(field(stat, 20), Some(3));
-        assert_eq!(field::<u64>("", 4), None);
-    }
 
     #[test]
     fn a_process_has_used_something() {

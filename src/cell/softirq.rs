@@ -15,7 +15,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
 
-use super::task::state_of;
+use crate::sys::stat;
 
 /// Names of the threads, before `/` and the CPU.
 const NAMES: [&str; 4] = ["ksoftirqd", "ktimers", "ktimersoftd", "backlog_napi"];
@@ -58,7 +58,7 @@ impl SoftirqThreads {
         for (name, stat) in &self.threads {
             let mut buffer = [0; 512];
             let length = stat.read_at(&mut buffer, 0)?;
-            if state_of(&String::from_utf8_lossy(&buffer[..length])) != Some('S') {
+            if stat::state(&String::from_utf8_lossy(&buffer[..length])) != Some('S') {
                 return Ok(Some(name));
             }
         }

@@ -9,6 +9,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 
 use super::contract::{Asleep, Place};
+use crate::sys::stat;
 
 /// One look at a worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,13 +127,13 @@ impl Task {
     /// the state is set before the task leaves the CPU.
     pub fn sleeps(&self) -> io::Result<bool> {
         let mut buffer = [0; 512];
-        Ok(state_of(&self.stat.read(&mut buffer)?) == Some('S'))
+        Ok(stat::state(&self.stat.read(&mut buffer)?) == Some('S'))
     }
 
     /// Whether its state is T, stopped by a signal.
     pub fn stopped(&self) -> io::Result<bool> {
         let mut buffer = [0; 512];
-        Ok(state_of(&self.stat.read(&mut buffer)?) == Some('T'))
+        Ok(stat::state(&self.stat.read(&mut buffer)?) == Some('T'))
     }
 
     /// `None` where the kernel does not keep it.
@@ -158,7 +159,7 @@ impl Task {
         };
         let syscall = read("syscall");
         let stack: Vec<String> = read("stack").lines().map(frame).collect();
-        let state = state_of(&read("stat")).unwrap_or('?');
+        let state = stat::state(&read("stat")).unwrap_or('?');
         let at = match stack.is_empty() {
             true => read("wchan"),
             false => stack.join(" < "),
@@ -171,11 +172,6 @@ impl Task {
 fn frame(line: &str) -> String {
     let name = line.rsplit(' ').next().unwrap_or(line);
     name.split('+').next().unwrap_or(name).to_owned()
-}
-
-/// The state letter: the field behind the last `)`, since a name may hold one.
-pub(super) fn state_of(stat: &str) -> Option<char> {
-    stat.rsplit_once(')')?.1.trim_start().chars().next()
 }
 
 fn look_of(text: &str, expected: &Asleep) -> Look {
@@ -244,7 +240,6 @@ mod tests {
         assert_eq!(switches_of("Name:\therd\n"), None);
         assert_eq!(runs_of("123 45 6\n"), Some(Runs { cpu_ns: 123, arrivals: 6 }));
         assert_eq!(runs_of("0 0\n"), None);
-        assert_eq!(state_of("12 (a) b) S 1 2"), Some('S'));
         assert_eq!(frame("[<0>] do_epoll_wait+0x1/0x2"), "do_epoll_wait");
     }
 }

@@ -27,7 +27,7 @@ use super::{Object, mode, refuse_extras};
 use crate::cell::contract::{Asleep, Call, Claim, Door, During, Injector, Opened, SetupError, Source};
 use crate::experiment::Settings;
 use crate::sys::shared::SharedRows;
-use crate::sys::{child, spin};
+use crate::sys::{child, spin, stat};
 
 /// waitpid(2), or a pidfd.
 pub struct Child {
@@ -255,7 +255,7 @@ impl Ender {
             let pid = self.family.slot(index).load(Ordering::SeqCst);
             // Zero where there never was one; no file where it was just reaped.
             let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-            ended += u64::from(stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('Z')));
+            ended += u64::from(stat::state(&stat) == Some('Z'));
         }
         Ok(ended)
     }

@@ -15,6 +15,7 @@ use crate::experiment::settings::PlacementKind;
 use crate::sys::futex;
 use crate::sys::region::crash;
 use crate::sys::shared::SharedRows;
+use crate::sys::stat;
 use crate::sys::threads::Crowd;
 
 /// The one that crashes, counted from 0.
@@ -123,8 +124,7 @@ fn living(pid: Pid) -> Result<usize, Trouble> {
     for task in std::fs::read_dir(format!("/proc/{pid}/task")).map_err(unread)? {
         // One that ends meanwhile has no state any more.
         let stat = std::fs::read_to_string(task.map_err(unread)?.path().join("stat")).unwrap_or_default();
-        let state = stat.rsplit(") ").next().and_then(|rest| rest.chars().next());
-        left += usize::from(!matches!(state, None | Some('Z' | 'X')));
+        left += usize::from(!matches!(stat::state(&stat), None | Some('Z' | 'X')));
     }
     Ok(left)
 }

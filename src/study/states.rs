@@ -14,6 +14,7 @@ use super::{Study, here, mode};
 use crate::experiment::Settings;
 use crate::sys;
 use crate::sys::fork::Alone;
+use crate::sys::stat;
 
 /// How long a task may take to its state.
 const SETTLES: Duration = Duration::from_secs(5);
@@ -112,9 +113,7 @@ fn vfork(alone: &Alone, figures: &mut Figures) -> Result<(), Trouble> {
 fn state(pid: Pid) -> Result<char, Trouble> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/stat"));
     let text = text.map_err(|e| Trouble::Broken(format!("/proc/{pid}/stat: {e}")))?;
-    // The name before it may hold anything, a parenthesis too.
-    let letter = text.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
-    letter.ok_or_else(|| Trouble::Broken(format!("/proc/{pid}/stat has no state: {text:?}")))
+    stat::state(&text).ok_or_else(|| Trouble::Broken(format!("/proc/{pid}/stat has no state: {text:?}")))
 }
 
 /// Looks until the state was `wanted` so often in a row, or for as long as it may take.

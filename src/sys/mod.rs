@@ -1,6 +1,6 @@
 //! The only unsafe code: memory shared over fork, fork itself, futexes, signal
 //! handlers, the counters in the kernel, and the socket calls that no crate wraps
-//! as we need them.
+//! as we need them; and beside it the line of /proc that all of us read.
 //!
 //! Everything exported is safe to call. This module imports nothing of ours.
 
@@ -39,6 +39,7 @@ pub mod sigio;
 pub mod signal;
 pub mod socket;
 pub mod spin;
+pub mod stat;
 pub mod steering;
 pub mod sysv;
 pub mod threads;
