@@ -10,15 +10,14 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::resource::{Resource, setrlimit};
-use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::waitpid;
-use nix::unistd::{Pid, getpid, pipe2};
+use nix::unistd::{getpid, pipe2};
 
 use super::coordinator::invalid;
 use super::plan::Plan;
 use crate::observation::{End, Figure, Observation};
 use crate::study::{self, Figures, Said, Trouble};
 use crate::sys;
+use crate::sys::fork::Owned;
 
 /// How long a study may take at least, whatever limit_ms says.
 const LIMIT_MS: u64 = 30_000;
@@ -44,10 +43,11 @@ fn said(plan: &Plan) -> Result<Said, End> {
         Ok(()) => i32::from(measure(plan, &to).is_err()),
         Err(_) => 1,
     });
-    let host = Host(host.map_err(|e| invalid(format!("cannot start the study's process: {e}")))?);
+    let host = Owned::new(host.map_err(|e| invalid(format!("cannot start the study's process: {e}")))?);
     drop(to);
     let limit = Duration::from_millis(plan.settings.limit_ms.max(LIMIT_MS));
     let text = listen(&from, limit)?;
+    // It has nothing more to say.
     drop(host);
     serde_json::from_str(&text).map_err(|_| invalid(format!("the study's process ended without a word{text}")))
 }
@@ -87,16 +87,6 @@ fn listen(from: &OwnedFd, limit: Duration) -> Result<String, End> {
             Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
             Err(e) => return Err(invalid(format!("cannot read from the study: {e}"))),
         }
-    }
-}
-
-/// Killed and waited for when dropped; it has nothing more to say then.
-struct Host(Pid);
-
-impl Drop for Host {
-    fn drop(&mut self) {
-        let _ = kill(self.0, Signal::SIGKILL);
-        let _ = waitpid(self.0, None);
     }
 }
 

@@ -6,7 +6,8 @@
 use std::io;
 
 use nix::sys::prctl;
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::waitpid;
 use nix::unistd::{ForkResult, Pid, getppid};
 
 /// Forks; the child runs `body` and exits with what it returns.
@@ -89,4 +90,21 @@ pub fn leaves_no_core(command: &mut std::process::Command) {
     // SAFETY: between fork and exec only setrlimit is called, which is one system
     // call and allocates nothing.
     unsafe { command.pre_exec(|| setrlimit(Resource::RLIMIT_CORE, 0, 0).map_err(Into::into)) };
+}
+
+/// A child that nobody else waits for: killed and reaped when this is dropped.
+pub struct Owned(Pid);
+
+impl Owned {
+    pub fn new(child: Pid) -> Owned {
+        Owned(child)
+    }
+}
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        // Not reaped yet, so the number is still its own.
+        let _ = kill(self.0, Signal::SIGKILL);
+        let _ = waitpid(self.0, None);
+    }
 }

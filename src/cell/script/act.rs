@@ -7,7 +7,7 @@ use nix::errno::Errno;
 use nix::unistd::{Gid, Uid, geteuid, setgroups, setresgid, setresuid};
 
 use super::clients::{self, senders};
-use super::holder::Holder;
+use super::holder;
 use super::table::{Outcome, errno};
 use super::waiter::Order;
 use super::{Run, latch, network, staff};
@@ -51,7 +51,7 @@ impl Run<'_> {
             Action::Join { new, of } => done(self.table.join(*new, *of)),
             Action::Pipes(count) => done(self.pipes(*count)),
             Action::Hold => {
-                self.holder = Some(Holder::start().map_err(|e| invalid(format!("cannot fork a holder: {e}")))?);
+                self.holder = Some(holder::start().map_err(|e| invalid(format!("cannot fork a holder: {e}")))?);
                 DONE
             }
             Action::Release => {

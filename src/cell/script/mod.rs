@@ -19,7 +19,6 @@ use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use self::clients::Clients;
-use self::holder::Holder;
 use self::staff::Staff;
 use self::table::Table;
 use self::waits::Got;
@@ -78,7 +77,7 @@ struct Run<'a> {
     got: Got,
     table: Table,
     staff: Option<Staff>,
-    holder: Option<Holder>,
+    holder: Option<sys::fork::Owned>,
     /// How long the last wait of the main thread took.
     lasted: Duration,
     seen: BTreeMap<usize, BTreeMap<String, Times>>,
