@@ -47,6 +47,31 @@ pub fn cpu_quota() -> String {
     v2.chain(v1).next().unwrap_or_default()
 }
 
+/// What a cgroup of ours may have of memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryLimit {
+    /// In bytes.
+    pub most: u64,
+    /// In bytes, file cache and all; `None` where the kernel does not say.
+    pub used: Option<u64>,
+}
+
+/// The limit file of each version, and what it says beside it of the use.
+const MEMORY: [(&str, &str); 2] =
+    [("memory.max", "memory.current"), ("memory.limit_in_bytes", "memory.usage_in_bytes")];
+
+/// The limits of memory on our cgroup and each above it, under v2 and v1. One without a
+/// limit is left out (v2), or has one that no machine reaches (v1).
+pub fn memory_limits() -> Vec<MemoryLimit> {
+    let both = MEMORY.iter().flat_map(|(limit, used)| files("memory", limit).into_iter().map(move |at| (at, *used)));
+    both.filter_map(|(limit, used)| memory_limit(Path::new(&limit), used)).collect()
+}
+
+fn memory_limit(limit: &Path, used: &str) -> Option<MemoryLimit> {
+    let number = |path: &Path| fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
+    Some(MemoryLimit { most: number(limit)?, used: number(&limit.with_file_name(used)) })
+}
+
 /// A group of our own with a quota of CPU time (controller cpu).
 #[derive(Clone, Debug)]
 pub struct CpuGroup {
@@ -151,6 +176,24 @@ mod tests {
         ];
         assert_eq!(paths(own, "pids", "f"), want);
         assert_eq!(paths(own, "cpu", "f")[0], "/sys/fs/cgroup/cpu/f");
+    }
+
+    #[test]
+    fn limits_of_memory_are_read_under_both_versions() {
+        let folder = tempfile::tempdir().unwrap();
+        let read = |index: usize, limit: &str, used: Option<&str>| {
+            let (limit_file, used_file) = MEMORY[index];
+            fs::write(folder.path().join(limit_file), limit).unwrap();
+            used.into_iter().for_each(|text| fs::write(folder.path().join(used_file), text).unwrap());
+            memory_limit(&folder.path().join(limit_file), used_file)
+        };
+        assert_eq!(read(0, "max\n", None), None);
+        assert_eq!(read(0, "4096\n", None), Some(MemoryLimit { most: 4096, used: None }));
+        assert_eq!(read(0, "4096\n", Some("1024\n")), Some(MemoryLimit { most: 4096, used: Some(1024) }));
+        let unlimited = 9_223_372_036_854_771_712;
+        let v1 = read(1, &format!("{unlimited}\n"), Some("2048\n"));
+        assert_eq!(v1, Some(MemoryLimit { most: unlimited, used: Some(2048) }));
+        assert_eq!(memory_limit(&folder.path().join("none"), "none"), None);
     }
 
     #[test]

@@ -216,9 +216,7 @@ fn bits(cpus: Vec<usize>) -> u128 {
 /// What the kernel could give, but never more than our cgroups may have. What these use now
 /// is not taken off: most of it may be file cache, which goes when memory is asked for.
 fn memory_kib() -> u64 {
-    let bytes = |path: String| fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
-    let files = ["memory.max", "memory.limit_in_bytes"].map(|name| crate::cgroup::files("memory", name));
-    let groups = files.into_iter().flatten().filter_map(bytes).map(|bytes| bytes / 1024);
+    let groups = crate::cgroup::memory_limits().into_iter().map(|limit| limit.most / 1024);
     let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let here =
         text.lines().find_map(|line| line.strip_prefix("MemAvailable:")?.trim().strip_suffix(" kB")?.parse().ok());

@@ -53,7 +53,7 @@ pub fn room_for(kib: u64) -> Result<(), Trouble> {
     }
     let mib = |kib: u64| kib.div_ceil(1024);
     Err(Trouble::Unable(format!(
-        "this needs {} MiB of memory, and {} MiB are free (MemAvailable, memory.max); choose fewer workers or less \
+        "this needs {} MiB of memory, and {} MiB are free (MemAvailable, and the limits of our cgroups); choose fewer workers or less \
          touched memory",
         mib(kib + SPARE),
         mib(free)
@@ -64,14 +64,8 @@ pub fn room_for(kib: u64) -> Result<(), Trouble> {
 fn available_kib() -> u64 {
     let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let free = text.lines().find_map(|line| line.strip_prefix("MemAvailable:")).and_then(kib).unwrap_or(u64::MAX);
-    let number = |path: &std::path::Path| -> Option<u64> { std::fs::read_to_string(path).ok()?.trim().parse().ok() };
-    let of_group = |limit: &String| {
-        let limit = std::path::Path::new(limit);
-        let used = number(&limit.with_file_name("memory.current"))?;
-        Some(number(limit)?.saturating_sub(used) / 1024)
-    };
-    let groups = crate::cgroup::files("memory", "memory.max");
-    groups.iter().filter_map(of_group).fold(free, u64::min)
+    let groups = crate::cgroup::memory_limits().into_iter();
+    groups.filter_map(|limit| Some(limit.most.saturating_sub(limit.used?) / 1024)).fold(free, u64::min)
 }
 
 /// The number in `  123 kB`.
