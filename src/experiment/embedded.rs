@@ -131,11 +131,28 @@ pub fn text(name: &str) -> Option<&'static str> {
 
 /// The names of those that run where none is named: without the long ones.
 pub fn unasked() -> Vec<String> {
-    let long = |name: &String| find(name).and_then(Result::ok).is_some_and(|found| found.long);
-    names().into_iter().filter(|name| !long(name)).collect()
+    // Whoever asks for the names parses all of these files next. So only those are parsed
+    // here that have the key at all, in which it may also be false.
+    let long = |(path, text): &&(&str, &str)| {
+        text.lines().any(|line| line.starts_with("long")) && Experiment::parse(path, text).is_ok_and(|found| found.long)
+    };
+    FILES.iter().filter(|file| !long(file)).map(|(path, _)| super::file::name_of(path)).collect()
 }
 
 /// The names, in teaching order.
 pub fn names() -> Vec<String> {
     FILES.iter().map(|(path, _)| super::file::name_of(path)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_that_run_unasked_are_all_but_the_long_ones() {
+        let long = |name: &String| find(name).unwrap().unwrap().long;
+        let (asked, short): (Vec<String>, Vec<String>) = names().into_iter().partition(long);
+        assert_eq!(unasked(), short);
+        assert!(!asked.is_empty(), "else nothing is told apart");
+    }
 }
