@@ -12,6 +12,8 @@ use crate::sys::calls::ACCEPT;
 
 /// EPOLLEXCLUSIVE of include/uapi/linux/eventpoll.h.
 const EXCLUSIVE: u64 = 1 << 28;
+/// IORING_ENTER_REGISTERED_RING of include/uapi/linux/io_uring.h.
+const REGISTERED: u64 = 1 << 4;
 /// IORING_OP_ACCEPT and IORING_OP_POLL_ADD.
 const ACCEPT_REQUEST: &str = "13";
 const POLL_REQUEST: &str = "6";
@@ -97,7 +99,9 @@ pub fn spot(holder: &Holder<'_>, call: Option<&[i64]>) -> Spot {
         return Spot::new(Waits::Select, "select").at(found, Some(false));
     }
     if number == libc::SYS_io_uring_enter {
-        let asked = asked(&holder.fdinfo(fd));
+        // Of a ring that is registered with the kernel we have no descriptor.
+        let registered = argument(3) & REGISTERED != 0;
+        let asked = if registered { Asked::Unknown } else { asked(&holder.fdinfo(fd)) };
         let all = holder.sockets.values().copied().filter(|inode| (holder.listening)(*inode));
         let found = if asked == Asked::Others { Vec::new() } else { all.collect() };
         let mut spot = Spot::new(Waits::IoUring, format!("io_uring_enter on {fd}")).at(found, None);
@@ -222,7 +226,9 @@ fn watched(line: &str) -> Option<(u32, u64, Option<u64>)> {
 mod tests {
     use super::*;
     use std::net::TcpListener;
-    use std::os::fd::AsRawFd;
+    use std::os::fd::{AsRawFd, OwnedFd};
+
+    use crate::sys::ring::{Operation, Ring, Setup};
 
     #[test]
     fn the_list_of_an_epoll_instance_is_read() {
@@ -244,6 +250,40 @@ mod tests {
         for unknown in ["", "pos:\t0\n", &ring("")] {
             assert_eq!(asked(unknown), Asked::Unknown, "{unknown}");
         }
+    }
+
+    /// The kernel's own words, on rings of ours.
+    #[test]
+    fn who_waits_at_a_ring_for_connections_is_told_from_who_does_not() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let us = std::process::id();
+        let sockets = super::super::sockets::held(us).unwrap();
+        let inode = sockets[&(listener.as_raw_fd() as u32)];
+        let holder = Holder { pid: us, sockets: &sockets, listening: &|other| other == inode };
+        let (reader, _writer) = nix::unistd::pipe().unwrap();
+        let found = |requests: Vec<(OwnedFd, Operation)>, flags: i64| {
+            let mut ring =
+                Ring::new(4, Setup::Plain).inspect_err(|e| eprintln!("skipped: io_uring_setup: {e}")).ok()?;
+            for (mark, (fd, operation)) in requests.into_iter().enumerate() {
+                let request = ring.add(fd, operation, mark);
+                ring.ask(request).unwrap();
+            }
+            ring.enter(0).unwrap();
+            let call = [libc::SYS_io_uring_enter, i64::from(ring.as_raw_fd()), 0, 1, flags];
+            let place = spot(&holder, Some(&call)).place;
+            Some((place.waits, place.request, place.listeners))
+        };
+        let ours = || OwnedFd::from(listener.try_clone().unwrap());
+        let pipe = || reader.try_clone().unwrap();
+        let Some(accept) = found(vec![(ours(), Operation::Accept), (pipe(), Operation::Read(1))], 0) else { return };
+        assert_eq!(accept, (Waits::IoUring, Some("accept"), vec![inode]));
+        let poll = found(vec![(ours(), Operation::Poll(libc::EPOLLIN as u32))], 0).unwrap();
+        assert_eq!(poll, (Waits::IoUring, Some("poll"), vec![inode]));
+        let data = found(vec![(pipe(), Operation::Read(1))], 0).unwrap();
+        assert_eq!(data, (Waits::Elsewhere, None, vec![]), "it waits for something else");
+        // What cannot be seen may be the listener.
+        let registered = found(vec![(pipe(), Operation::Read(1))], REGISTERED as i64).unwrap();
+        assert_eq!(registered, (Waits::IoUring, None, vec![inode]));
     }
 
     /// In our own process: what a call with these arguments would wait at.
