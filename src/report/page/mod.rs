@@ -199,15 +199,15 @@ fn environments(sources: &[Source<'_>]) -> String {
 /// The whole results: beside the page, and inside it for when it travels alone.
 fn downloads(sources: &[Source<'_>]) -> io::Result<String> {
     let mut text = "<section id=\"json\">\n<h2>Raw JSON</h2>\n<p>Every number on this page is in here. <code>herd show \
-                    FILE</code> shows it again, in any format. The packed copy is part of this page; <code>gunzip</code> \
+                    FILE</code> shows it again, in any format. The packed copy is part of this page; <code>xz -d</code> \
                     unpacks it.</p>\n<ul>\n"
         .to_owned();
     for (number, source) in (1..).zip(sources) {
         let copy = copy(number);
         let packed = packed::packed(source.text.as_bytes())?;
         text.push_str(&format!(
-            "<li>{}: <a href=\"{copy}\" download>{copy}</a> beside this page, or <a download=\"{copy}.gz\" \
-             href=\"data:application/gzip;base64,{packed}\">{copy}.gz</a> from inside it</li>\n",
+            "<li>{}: <a href=\"{copy}\" download>{copy}</a> beside this page, or <a download=\"{copy}.xz\" \
+             href=\"data:application/x-xz;base64,{packed}\">{copy}.xz</a> from inside it</li>\n",
             escaped(source.file)
         ));
     }
