@@ -3,13 +3,13 @@
 use super::super::grid::{groups, heading, rounded};
 use super::super::matrix::html::escaped;
 use super::markup::{figure, table};
-use super::svg::{Drawing, Scale, WIDTH, ticks};
+use super::svg::{Drawing, GRID, Scale, WIDTH, ticks};
 use crate::analysis::judge::short;
 use crate::results::CellResult;
 
 /// At least; more where many lines have to be named.
 const HEIGHT: f64 = 270.0;
-const LEFT: f64 = 34.0;
+const LEFT: f64 = 40.0;
 const RIGHT: f64 = WIDTH - 22.0;
 const TOP: f64 = 22.0;
 /// Below the axis.
@@ -17,7 +17,7 @@ const FOOT: f64 = 36.0;
 /// Values above that all are no reason to begin at 1.
 const FAR: f64 = 16.0;
 /// Grid lines at most.
-const GRID: usize = 14;
+const LINES: usize = 14;
 /// So many combinations of the other axes are drawn.
 const DRAWN: usize = 4;
 /// Distance of two letters at the ends of lines, and of two numbers on the axis.
@@ -87,7 +87,7 @@ fn one(words: &Words<'_>, axes: &str, cells: &[&CellResult], point: Point<'_>) -
     for (at, line) in lines.iter().enumerate() {
         let points: Vec<(f64, f64)> = line.points.iter().map(|(n, count)| (x.at(*n), y.at(*count))).collect();
         drawing.line(&points, &format!("line c{} d{}", at % 6, at % 4));
-        points.iter().for_each(|point| drawing.dot(*point, 2.5, &format!("fill c{}", at % 6)));
+        points.iter().for_each(|point| drawing.dot(*point, &format!("dot c{}", at % 6)));
         ends.extend(points.last().map(|end| (*end, at)));
     }
     // Letters that would lie on each other move down, and up again from the axis.
@@ -108,8 +108,8 @@ fn one(words: &Words<'_>, axes: &str, cells: &[&CellResult], point: Point<'_>) -
         drawing.text((x + 7.0).min(WIDTH - 10.0), place, "start", &letter(*at));
     }
     let named = |(at, line): (usize, &Line)| {
-        let sample = "width=\"28\" height=\"12\" viewBox=\"0 0 28 12\" aria-hidden=\"true\"";
-        let stroke = format!("<polyline points=\"0,6 28,6\" class=\"line c{} d{}\"/>", at % 6, at % 4);
+        let sample = "width=28 height=12 viewBox=\"0 0 28 12\" aria-hidden=true";
+        let stroke = format!("<path d=\"M0 6h28\" class=\"line c{} d{}\"/>", at % 6, at % 4);
         format!("<li><svg {sample}>{stroke}</svg> <b>{}</b> {}</li>\n", letter(at), escaped(&line.waits.join(", ")))
     };
     let names: String = lines.iter().enumerate().map(named).collect();
@@ -147,10 +147,10 @@ fn axes_of(
     let powers = || -> Vec<f64> {
         let all = (0..32).map(|power| 2f64.powi(power)).skip_while(|tick| *tick < low).take_while(|tick| *tick <= high);
         let all: Vec<f64> = all.collect();
-        all.iter().copied().step_by(all.len().div_ceil(GRID).max(1)).collect()
+        all.iter().copied().step_by(all.len().div_ceil(LINES).max(1)).collect()
     };
     for tick in if log { powers() } else { ticks(high) } {
-        drawing.line(&[(LEFT, y.at(tick)), (RIGHT, y.at(tick))], "grid");
+        drawing.line(&[(LEFT, y.at(tick)), (RIGHT, y.at(tick))], GRID);
         drawing.text(LEFT - 5.0, y.at(tick) + 4.0, "end", &brief(tick));
     }
     let mut numbers: Vec<f64> = all.iter().map(|point| point.0).collect();

@@ -4,6 +4,7 @@
 use super::super::grid::rounded;
 use super::super::matrix::html::escaped;
 use super::chosen::metric;
+use super::markup::{field, lined, start};
 use super::{Source, anchor, changes};
 use crate::results::{CellResult, ExperimentFacts, Verdict};
 
@@ -17,18 +18,14 @@ pub fn contents(sources: &[Source<'_>]) -> String {
     for verdict in [Verdict::Fail, Verdict::Invalid, Verdict::Skip] {
         text.push_str(&bad(sources, verdict));
     }
-    text.push_str(
-        "<div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-label=\"Experiments\">\n<table><caption>Experiments; \
-         wakeups per event from the wait with the fewest to that with the most</caption>\n<thead><tr>\
-         <th scope=\"col\">experiment</th><th scope=\"col\">check</th><th scope=\"col\">wakeups per event</th>\
-         <th scope=\"col\">cells</th><th scope=\"col\">about</th></tr></thead>\n<tbody>\n",
-    );
+    let header = ["experiment", "check", "wakeups per event", "cells", "about"].map(str::to_owned);
+    let mut rows = Vec::new();
     for (number, source) in (1..).zip(sources) {
-        for facts in &source.results.experiments {
-            text.push_str(&row(source, number, facts, several));
-        }
+        rows.extend(source.results.experiments.iter().map(|facts| row(source, number, facts, several)));
     }
-    text.push_str("</tbody></table>\n</div>\n<ul>\n");
+    let caption = "Experiments; wakeups per event from the wait with the fewest to that with the most";
+    text.push_str(&lined(caption, "", &header, &rows));
+    text.push_str("<ul>\n");
     let changes = changes::pair(sources).map(|_| ("changes", "What changed"));
     let kernels = several.then_some(("kernels", "Kernels side by side"));
     let others = [("measured", "How it was measured"), ("environment", "Environment"), ("json", "Raw JSON")];
@@ -50,14 +47,16 @@ fn row(source: &Source<'_>, number: usize, facts: &ExperimentFacts, several: boo
         (least, most) => format!("{least} to {most}"),
     };
     let verdict = worst(&cells);
-    format!(
-        "<tr><th scope=\"row\"><a href=\"#{}\">{}{of}</a></th><td class=\"{}\">{verdict}</td><td>{range}</td><td>{}</td><td>{}</td></tr>\n",
-        anchor(number, &facts.name),
-        escaped(&facts.name),
-        verdict.to_string().to_lowercase(),
-        cells.len(),
-        escaped(&facts.title),
-    )
+    let link = format!("<a href=\"#{}\">{}{of}</a>", anchor(number, &facts.name), escaped(&facts.name));
+    let word = verdict.to_string();
+    [
+        start(&link),
+        field(&word.to_lowercase(), &word),
+        field("", &range),
+        field("", &cells.len().to_string()),
+        field("", &escaped(&facts.title)),
+    ]
+    .concat()
 }
 
 /// As of the whole run: what failed hides what could not be measured.

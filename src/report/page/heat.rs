@@ -5,7 +5,8 @@ use std::collections::HashSet;
 
 use super::super::matrix::html::escaped;
 use super::super::matrix::{SUBJECT, folded, heading, name, remarks, verdict};
-use crate::analysis::matrix::{Entry, Matrix, Section, Value};
+use super::markup::{field, lined, start};
+use crate::analysis::matrix::{Entry, Matrix, Row, Section, Value};
 
 /// Shades from one wakeup to many.
 const SHADES: f64 = 5.0;
@@ -55,34 +56,24 @@ fn kernels(section: &Section) -> usize {
 }
 
 fn table(matrix: &Matrix, section: &Section, most: f64) -> String {
-    let caption = escaped(&heading(section));
-    let mut text = format!(
-        "<div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-label=\"{caption}\">\n<table class=\"heat\">\
-         <caption>{caption}</caption>\n<thead><tr><th scope=\"col\">wait</th>"
-    );
-    for column in &matrix.columns {
-        text.push_str(&format!("<th scope=\"col\">{}</th>", escaped(&column.label)));
-    }
-    text.push_str("</tr></thead>\n<tbody>\n");
-    for row in &section.rows {
-        text.push_str(&format!("<tr><th scope=\"row\">{}</th>", escaped(&name(row))));
-        row.entries.iter().for_each(|entry| text.push_str(&field(entry.as_ref(), most)));
-        text.push_str("</tr>\n");
-    }
-    text + "</tbody></table>\n</div>\n"
+    let header: Vec<String> =
+        std::iter::once("wait".to_owned()).chain(matrix.columns.iter().map(|column| column.label.clone())).collect();
+    let line = |row: &Row| {
+        start(&escaped(&name(row))) + &row.entries.iter().map(|entry| shaded(entry.as_ref(), most)).collect::<String>()
+    };
+    lined(&heading(section), "heat", &header, &section.rows.iter().map(line).collect::<Vec<String>>())
 }
 
-fn field(entry: Option<&Entry>, most: f64) -> String {
-    let Some(entry) = entry else { return "<td>-</td>".into() };
-    let class = median(entry).map_or(String::new(), |median| format!(" class=\"h{}\"", shade(median, most)));
-    let mut text = format!("<td{class}>{}", escaped(&entry.plain()));
+fn shaded(entry: Option<&Entry>, most: f64) -> String {
+    let Some(entry) = entry else { return field("", "-") };
+    let mut text = escaped(&entry.plain());
     for number in &entry.notes {
         text.push_str(&format!(" <a href=\"#note{number}\">[{number}]</a>"));
     }
     if !entry.unexplained.is_empty() {
         text.push_str(" <strong>?</strong>");
     }
-    text + "</td>"
+    field(&median(entry).map_or(String::new(), |median| format!("h{}", shade(median, most))), &text)
 }
 
 /// 0 for one wakeup or less, by doublings up to `most`.

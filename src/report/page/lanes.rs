@@ -3,7 +3,7 @@
 use super::super::timeline::{LANES, figures, last_move, outcome, us};
 use super::chosen::Plot;
 use super::markup::{figure, key, table};
-use super::svg::{Drawing, Scale, WIDTH};
+use super::svg::{Drawing, GRID, Scale, WIDTH};
 use crate::observation::{Lane, Timeline};
 use crate::results::{CellResult, Results};
 
@@ -39,7 +39,7 @@ fn one(cell: &CellResult, event: &Timeline) -> String {
         let middle = LANE * at as f64 + 14.0;
         let place = |ns: u64| x.at((ns as f64).min(end));
         drawing.text(LEFT - 6.0, middle + 4.0, "end", &format!("w{}", lane.worker));
-        drawing.line(&[(LEFT, middle), (RIGHT, middle)], "grid");
+        drawing.line(&[(LEFT, middle), (RIGHT, middle)], GRID);
         let asleep = lane.asleep_ns.map_or(RIGHT, place);
         let running = lane.running_ns.map_or(asleep, place);
         if let Some(woken) = lane.woken_ns {

@@ -3,7 +3,7 @@
 use super::super::grid::rounded;
 use super::chosen::{Chosen, Plot, seen};
 use super::markup::{figure, table};
-use super::svg::{Drawing, Scale, WIDTH};
+use super::svg::{Drawing, GRID, Scale, WIDTH};
 use crate::observation::{Latency, Observation};
 use crate::results::CellResult;
 
@@ -55,7 +55,7 @@ fn one(chosen: &Chosen<'_>, what: &str, of: fn(&Observation) -> Option<Latency>)
     let mut drawing = Drawing::new(bottom + 32.0, title);
     let decades = (-3..=9).map(|power| 10f64.powi(power)).filter(|tick| (least..=most).contains(tick));
     for tick in decades {
-        drawing.line(&[(scale.at(tick), 0.0), (scale.at(tick), bottom)], "grid");
+        drawing.line(&[(scale.at(tick), 0.0), (scale.at(tick), bottom)], GRID);
         let anchor = match scale.at(tick) {
             x if x < 24.0 => "start",
             x if x > WIDTH - 24.0 => "end",
@@ -73,7 +73,7 @@ fn one(chosen: &Chosen<'_>, what: &str, of: fn(&Observation) -> Option<Latency>)
         drawing.line(&[(start, top + 27.0), (end, top + 27.0)], "axis");
         let (p50, p90) = (scale.at(us(latency.p50)), scale.at(us(latency.p90)));
         drawing.rect((p50, top + 22.0), (p90 - p50, 10.0), "hidden");
-        drawing.dot((p50, top + 27.0), 5.0, "fill c0");
+        drawing.dot((p50, top + 27.0), "dot large c0");
         for (_, _, value) in known(latency).filter(|(name, ..)| name.starts_with("p99")) {
             let x = scale.at(us(value(latency)));
             drawing.line(&[(x, top + 20.0), (x, top + 34.0)], "line c1");

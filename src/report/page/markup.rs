@@ -20,28 +20,65 @@ pub fn preformatted(text: &str, label: &str) -> String {
 /// A table with a caption, which scrolls by itself where the screen is narrow. A
 /// verdict gets its class; its word stands there in any case.
 pub fn table(caption: &str, header: &[String], rows: &[Vec<String>]) -> String {
+    merged(caption, header, rows, &[])
+}
+
+/// The same; what stands in rows below each other of these columns is one field. The first
+/// column has names and is none of them.
+pub fn merged(caption: &str, header: &[String], rows: &[Vec<String>], columns: &[usize]) -> String {
+    let one = |at: usize, column: usize| {
+        let text = rows[at].get(column)?;
+        let same = |row: &&Vec<String>| columns.contains(&column) && row.get(column) == Some(text);
+        if at > 0 && same(&&rows[at - 1]) {
+            return None;
+        }
+        let class = match text.as_str() {
+            "pass" | "FAIL" | "skip" | "invalid" => text.to_lowercase(),
+            _ => String::new(),
+        };
+        let field = field(&class, &html::escaped(text));
+        Some(match rows[at + 1..].iter().take_while(same).count() {
+            0 => field,
+            below => field.replacen("<td", &format!("<td rowspan={}", below + 1), 1),
+        })
+    };
+    let line = |(at, row): (usize, &Vec<String>)| {
+        let others = (1..row.len()).filter_map(|column| one(at, column));
+        Some(start(&html::escaped(row.first()?)) + &others.collect::<String>())
+    };
+    let lines: Vec<String> = rows.iter().enumerate().filter_map(line).collect();
+    lined(caption, "", header, &lines)
+}
+
+/// The same of rows that are markup already, of `start` and `field`.
+///
+/// HTML lets the ends of fields, rows and parts of a table be left out, and the quotes
+/// around one word (13.1.2.4 and 13.1.2.3 of the standard): a page has tens of thousands
+/// of them, which are a tenth of it.
+pub fn lined(caption: &str, class: &str, header: &[String], rows: &[String]) -> String {
     let caption = html::escaped(caption);
-    let mut text = format!(
-        "<div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-label=\"{caption}\">\n<table><caption>{caption}</caption>\n<thead><tr>"
-    );
-    header.iter().for_each(|name| text.push_str(&format!("<th scope=\"col\">{}</th>", html::escaped(name))));
-    text.push_str("</tr></thead>\n<tbody>\n");
-    for row in rows {
-        let mut fields = row.iter();
-        if let Some(first) = fields.next() {
-            text.push_str(&format!("<tr><th scope=\"row\">{}</th>", html::escaped(first)));
-        }
-        for field in fields {
-            let class = match field.as_str() {
-                "pass" | "FAIL" | "skip" | "invalid" => format!(" class=\"{}\"", field.to_lowercase()),
-                _ => String::new(),
-            };
-            text.push_str(&format!("<td{class}>{}</td>", html::escaped(field)));
-        }
-        text.push_str("</tr>\n");
-    }
-    text.push_str("</tbody></table>\n</div>\n");
-    text
+    let name = caption.split_once("; ").map_or(caption.as_str(), |(name, _)| name);
+    let class = attribute(class);
+    let header: String = header.iter().map(|name| format!("<th scope=col>{}", html::escaped(name))).collect();
+    format!(
+        "<div class=scroll tabindex=0 role=group aria-label=\"{name}\">\n<table{class}><caption>{caption}</caption>\n\
+         <thead><tr>{header}\n<tbody>\n{}\n</table></div>\n",
+        rows.join("\n")
+    )
+}
+
+/// How a row of a table starts.
+pub fn start(name: &str) -> String {
+    format!("<tr><th scope=row>{name}")
+}
+
+/// One more field of it.
+pub fn field(class: &str, inside: &str) -> String {
+    format!("<td{}>{inside}", attribute(class))
+}
+
+fn attribute(class: &str) -> String {
+    if class.is_empty() { String::new() } else { format!(" class={class}") }
 }
 
 /// Something that is folded up; paper shows all of it.
@@ -60,10 +97,8 @@ pub fn figure(drawing: &str, caption: &str, numbers: &str) -> String {
 pub fn key(entries: &[(&str, &str)]) -> String {
     let entry = |(class, words): &(&str, &str)| {
         let words = html::escaped(words);
-        let sample = "width=\"20\" height=\"12\" viewBox=\"0 0 20 12\" aria-hidden=\"true\"";
-        format!(
-            "<li><svg {sample}><rect x=\"1\" y=\"1\" width=\"18\" height=\"10\" class=\"{class}\"/></svg> {words}</li>\n"
-        )
+        let sample = "width=20 height=12 viewBox=\"0 0 20 12\" aria-hidden=true";
+        format!("<li><svg {sample}><path d=\"M1 1h18v10h-18z\" class=\"{class}\"/></svg> {words}</li>\n")
     };
     format!("<ul class=\"key\">\n{}</ul>\n", entries.iter().map(entry).collect::<String>())
 }

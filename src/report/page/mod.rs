@@ -36,14 +36,13 @@ pub const PAGE: &str = "index.html";
 
 const STYLE: &str = include_str!("style.css");
 
-/// Fills for bars that are told apart without colour. It has no size of its own, but
-/// must be drawn: fills of what is not displayed do not exist.
+/// Fills for bars that are told apart without colour, and what drawings share. It has no
+/// size of its own, but must be drawn: fills of what is not displayed do not exist.
 const PATTERNS: &str = "<svg class=\"patterns\" width=\"0\" height=\"0\" aria-hidden=\"true\"><defs>\n\
 <pattern id=\"hatch\" width=\"5\" height=\"5\" patternUnits=\"userSpaceOnUse\" patternTransform=\"rotate(45)\">\
 <rect width=\"5\" height=\"5\" class=\"ground\"/><rect width=\"2.5\" height=\"5\" class=\"fill c1\"/></pattern>\n\
 <pattern id=\"dots\" width=\"5\" height=\"5\" patternUnits=\"userSpaceOnUse\">\
-<rect width=\"5\" height=\"5\" class=\"ground\"/><circle cx=\"2.5\" cy=\"2.5\" r=\"1.2\" class=\"fill c4\"/></pattern>\n\
-</defs></svg>\n";
+<rect width=\"5\" height=\"5\" class=\"ground\"/><circle cx=\"2.5\" cy=\"2.5\" r=\"1.2\" class=\"fill c4\"/></pattern>\n";
 
 /// A stored result, with the text it was read from.
 pub struct Source<'a> {
@@ -66,7 +65,9 @@ pub fn write(sources: &[Source<'_>], out: &mut dyn Write) -> io::Result<()> {
     // An icon that is none: else a browser asks for one.
     writeln!(out, "<link rel=\"icon\" href=\"data:,\">\n<title>{}</title>", escaped(&title))?;
     writeln!(out, "<style>\n{STYLE}</style>\n</head>\n<body>\n<a class=\"skip\" href=\"#main\">To the results</a>")?;
-    writeln!(out, "{PATTERNS}<header>\n<h1>{}</h1>\n{}</header>", escaped(&title), headline(sources))?;
+    let all: Vec<&Results> = sources.iter().map(|source| source.results).collect();
+    writeln!(out, "{PATTERNS}{}</defs></svg>", shares::frames(&all))?;
+    writeln!(out, "<header>\n<h1>{}</h1>\n{}</header>", escaped(&title), headline(sources))?;
     writeln!(out, "{}<main id=\"main\">", contents::contents(sources))?;
     if sources.len() > 1 {
         write!(out, "{}{}", changes::changes(sources), kernels(sources))?;

@@ -5,7 +5,7 @@ use super::super::grid::{Grid, grids, groups, heading, rounded, shown};
 use super::super::matrix::html::escaped;
 use super::super::table::{subject, warnings};
 use super::chosen::{self, Plot, metric};
-use super::markup::{details, paragraph, preformatted, table};
+use super::markup::{details, merged, paragraph, preformatted, table};
 use super::{Source, growth, lanes, latency, load, shares, split};
 use crate::experiment::{Experiment, embedded};
 use crate::results::{CellResult, ExperimentFacts, Judged, Results, Verdict};
@@ -158,6 +158,8 @@ fn expectations(cells: &[&CellResult]) -> String {
         }
     }
     let header = ["what", "expected", "measured", "verdict", "cells", "waits", "source"].map(str::to_owned);
+    // Rules of the same waits often have one reason: said once, beside all of them.
+    const SHARED: [usize; 2] = [5, 6];
     let line = |(kind, members): &(&Judged, Vec<(&CellResult, &Judged)>)| {
         let measured = unique(members.iter().map(|(_, judged)| judged.measured.as_str()));
         let waits = unique(members.iter().map(|(cell, _)| cell.row.as_str()));
@@ -169,7 +171,7 @@ fn expectations(cells: &[&CellResult]) -> String {
         true => String::new(),
         false => details(
             "What was expected, and why",
-            &table("Expectations, as the experiment states them; the JSON has each cell's", &header, &rows),
+            &merged("Expectations, as the experiment states them; the JSON has each cell's", &header, &rows, &SHARED),
         ),
     }
 }

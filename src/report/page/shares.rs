@@ -1,11 +1,11 @@
 //! Who was woken and who got the work: bars by worker, and the order of the winners.
 
 use super::super::matrix::html::escaped;
-use super::chosen::{Chosen, Plot, seen};
+use super::chosen::{Chosen, Plot, drawable, seen};
 use super::markup::{details, key, table};
 use super::svg::{Drawing, Scale, WIDTH};
 use crate::observation::WorkerFacts;
-use crate::results::CellResult;
+use crate::results::{CellResult, Results};
 
 /// More workers than that are not drawn one by one.
 const WORKERS: usize = 64;
@@ -18,6 +18,8 @@ const STRIP: f64 = 9.0;
 const ORDER: usize = 64;
 const LEFT: f64 = 30.0;
 const BARS: f64 = 70.0;
+/// Where the strip begins, below the bars and their names.
+const STRIP_TOP: f64 = BARS + 40.0;
 
 pub fn plot(chosen: &Chosen<'_>) -> Plot {
     let claimed = |cell: &&&CellResult| cell.workers.len() > 1 && cell.workers.iter().any(|w| w.claims > 0);
@@ -33,7 +35,7 @@ pub fn plot(chosen: &Chosen<'_>) -> Plot {
     let card = |cell: &&CellResult| {
         let (name, winners) = (escaped(&cell.row), escaped(&cell.winners));
         format!(
-            "<figure class=\"card\">\n<figcaption><b>{name}</b>, work to: {winners}</figcaption>\n{}</figure>\n",
+            "<figure class=card><figcaption><b>{name}</b>, work to: {winners}</figcaption>{}</figure>\n",
             drawn(cell)
         )
     };
@@ -50,14 +52,52 @@ pub fn plot(chosen: &Chosen<'_>) -> Plot {
     ))
 }
 
+/// The name of what all drawings of so many workers have.
+fn frame(workers: usize) -> String {
+    format!("workers{workers}")
+}
+
+/// What stands around the bars and the strip, once on the page for each number of
+/// workers that is drawn: hundreds of drawings have the same.
+pub fn frames(all: &[&Results]) -> String {
+    let mut counts = Vec::new();
+    for results in all {
+        let cells = results.experiments.iter().flat_map(|facts| drawable(results, &facts.name));
+        counts.extend(cells.map(|cell| cell.workers.len()));
+    }
+    counts.retain(|workers| (2..=WORKERS).contains(workers));
+    counts.sort_unstable();
+    counts.dedup();
+    counts.into_iter().map(around).collect()
+}
+
+fn around(workers: usize) -> String {
+    let (step, lanes) = ((WIDTH - LEFT) / workers as f64, lane(workers) * workers as f64);
+    let mut drawing = Drawing::new(0.0, "");
+    if workers <= NAMED {
+        (0..workers).for_each(|at| {
+            drawing.text(LEFT + step * (at as f64 + 0.5), BARS + 29.0, "middle", &format!("w{at}"));
+        });
+    }
+    drawing.line(&[(LEFT, BARS + 14.0), (WIDTH, BARS + 14.0)], "axis");
+    drawing.text(LEFT - 5.0, STRIP_TOP + 9.0, "end", "w0");
+    drawing.text(LEFT - 5.0, STRIP_TOP + lanes, "end", &format!("w{}", workers - 1));
+    drawing.line(&[(LEFT, STRIP_TOP - 1.0), (LEFT, STRIP_TOP + lanes)], "axis");
+    drawing.named(&frame(workers))
+}
+
+/// The height of a worker's lane in the strip.
+fn lane(workers: usize) -> f64 {
+    if workers <= NAMED { STRIP } else { NAMED as f64 * STRIP / workers as f64 }
+}
+
 fn drawn(cell: &CellResult) -> String {
     let workers = cell.workers.len();
-    let lane = if workers <= NAMED { STRIP } else { NAMED as f64 * STRIP / workers as f64 };
-    let (strip, step) = (BARS + 40.0, (WIDTH - LEFT) / workers as f64);
+    let (lane, step) = (lane(workers), (WIDTH - LEFT) / workers as f64);
     let most = cell.workers.iter().map(|w| w.wakeups.max(w.claims)).max().unwrap_or(1) as f64;
     let y = Scale::new((0.0, most), (BARS + 14.0, 14.0), false);
     let title = format!("{}: wakeups and events of each worker, then the order; the figures follow", cell.row);
-    let mut drawing = Drawing::new(strip + lane * workers as f64 + 4.0, title);
+    let mut drawing = Drawing::new(STRIP_TOP + lane * workers as f64 + 4.0, title);
     let mut bars = |count: fn(&WorkerFacts) -> u64, width: f64, class: &str| {
         for (at, worker) in cell.workers.iter().enumerate() {
             let (left, top) = (LEFT + step * (at as f64 + (1.0 - width) / 2.0), y.at(count(worker) as f64));
@@ -68,25 +108,19 @@ fn drawn(cell: &CellResult) -> String {
     bars(|worker| worker.claims, 0.56, "needed");
     if workers <= NAMED {
         for (at, worker) in cell.workers.iter().enumerate() {
-            let (x, top) = (LEFT + step * at as f64, y.at(worker.wakeups.max(worker.claims) as f64));
             let count = worker.claims.to_string();
             // Above both bars, so that it is never drawn upon one; not where it would
             // run into the next.
             if count.len() as f64 * DIGIT < step {
-                drawing.text(x + step / 2.0, top - 3.0, "middle", &count);
+                let top = y.at(worker.wakeups.max(worker.claims) as f64);
+                drawing.text(LEFT + step * (at as f64 + 0.5), top - 3.0, "middle", &count);
             }
-            drawing.text(x + step / 2.0, BARS + 29.0, "middle", &format!("w{at}"));
         }
     }
-    drawing.line(&[(LEFT, BARS + 14.0), (WIDTH, BARS + 14.0)], "axis");
     let winners = &seen(cell).winners;
     let shown = winners.len().min(ORDER);
-    let column = (WIDTH - LEFT) / ORDER as f64;
-    drawing.strip((LEFT, strip), (column, lane), &winners[..shown]);
-    drawing.text(LEFT - 5.0, strip + 9.0, "end", "w0");
-    let last = format!("w{}", workers - 1);
-    drawing.text(LEFT - 5.0, strip + lane * workers as f64, "end", &last);
-    drawing.line(&[(LEFT, strip - 1.0), (LEFT, strip + lane * workers as f64)], "axis");
+    drawing.strip((LEFT, STRIP_TOP), ((WIDTH - LEFT) / ORDER as f64, lane), &winners[..shown]);
+    drawing.shared(&frame(workers));
     drawing.finish()
 }
 

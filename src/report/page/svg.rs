@@ -3,8 +3,8 @@
 //! Our own lines and not a library: the back ends of plotters and charming write
 //! fixed colours and font sizes into each mark. Ours carry classes, so that one
 //! style sheet serves light, dark and print, and hatching can stand beside colour.
-//! A page has tens of thousands of marks: those of one look that follow each other are
-//! one element, which a browser lays out at once.
+//! A page has tens of thousands of marks: those of one look are one element, which a
+//! browser lays out at once.
 
 use super::super::matrix::html::escaped;
 use crate::analysis::judge::decimals;
@@ -13,92 +13,145 @@ use crate::analysis::judge::decimals;
 /// pixel, so that text stays readable there; the page shows none wider than 560.
 pub const WIDTH: f64 = 400.0;
 
-/// One drawing while it is made.
+/// The class of lines that lie below all else.
+pub const GRID: &str = "grid";
+
+/// One drawing while it is made. Marks of one class are one element and lie where the
+/// first of them was put; words are on top of all.
 pub struct Drawing {
     height: f64,
     title: String,
-    body: String,
-    /// Rectangles of one class that are not in the body yet: the class, and their path.
-    rects: (String, String),
+    /// Class and path, in the order of their first marks.
+    paths: Vec<(String, String)>,
+    /// Elements of their own: they lie on the grid and below all other paths.
+    ground: String,
+    /// Anchor and words.
+    words: Vec<(String, String)>,
 }
 
 impl Drawing {
     /// `title` is what a screen reader says in place of the drawing.
     pub fn new(height: f64, title: impl Into<String>) -> Drawing {
-        Drawing { height, title: title.into(), body: String::new(), rects: Default::default() }
+        let (paths, words) = (Vec::new(), Vec::new());
+        Drawing { height, title: title.into(), paths, ground: String::new(), words }
     }
 
     /// `anchor` is start, middle or end.
     pub fn text(&mut self, x: f64, y: f64, anchor: &str, text: &str) {
         let (x, y) = (number(x), number(y));
-        let class = if anchor == "start" { String::new() } else { format!(" class=\"{anchor}\"") };
-        self.mark(&format!("<text x=\"{x}\" y=\"{y}\"{class}>{}</text>\n", escaped(text)));
+        of(&mut self.words, anchor).push_str(&format!("<text x={x} y={y}>{}</text>", escaped(text)));
     }
 
-    /// Those of one class that follow each other are one element; they must not overlap.
+    /// Those of one class must not overlap.
     pub fn rect(&mut self, (x, y): (f64, f64), (width, height): (f64, f64), class: &str) {
         if width > 0.0 && height > 0.0 {
-            if self.rects.0 != class {
-                self.mark("");
-                class.clone_into(&mut self.rects.0);
-            }
-            let [x, y, width, height] = [x, y, width, height].map(number);
-            self.rects.1.push_str(&format!("M{x} {y}h{width}v{height}h-{width}z"));
+            let [x, bottom, width, height] = [x, y + height, width, height].map(number);
+            of(&mut self.paths, class).push_str(&format!("M{x} {bottom}v-{height}h{width}v{height}z"));
         }
     }
 
-    /// A rectangle that says something to a pointer that rests on it.
+    /// A rectangle that says something to a pointer that rests on it. Lies on the grid alone.
     pub fn told(&mut self, (x, y): (f64, f64), (width, height): (f64, f64), class: &str, words: &str) {
         if width > 0.0 && height > 0.0 {
             let ([x, y, width, height], words) = ([x, y, width, height].map(number), escaped(words));
-            self.mark(&format!(
-                "<rect x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\" class=\"{class}\"><title>{words}</title></rect>\n"
+            self.ground.push_str(&format!(
+                "<rect x={x} y={y} width={width} height={height} class={class}><title>{words}</title></rect>"
             ));
         }
     }
 
-    /// One field after the other from the left, each in the line that `lines` says.
+    /// One field after the other from the left, each in the line that `lines` says. A
+    /// dash (style.css) keeps the fields apart; it begins anew with every move.
     pub fn strip(&mut self, (x, y): (f64, f64), (width, height): (f64, f64), lines: &[u32]) {
-        if lines.is_empty() {
-            return;
+        let Some(first) = lines.first() else { return };
+        let mut fields = format!("M0 {first}");
+        let mut line = i64::from(*first);
+        for same in lines.chunk_by(|a, b| a == b) {
+            let next = i64::from(same[0]);
+            if next != line {
+                let gap = if next > line { " " } else { "" };
+                fields.push_str(&format!("m0{gap}{}", next - line));
+            }
+            fields.push_str(&format!("h{}", same.len()));
+            line = next;
         }
-        let fields: String = lines.iter().enumerate().map(|(at, line)| format!("M{at} {line}h.9")).collect();
         let [x, y, width, height] = [x, y + height / 2.0, width, height].map(|value| short(value, 3));
-        self.mark(&format!(
-            "<path class=\"strip\" transform=\"translate({x} {y}) scale({width} {height})\" d=\"{fields}\"/>\n"
+        self.ground.push_str(&format!(
+            "<path class=strip transform=\"translate({x} {y}) scale({width} {height})\" d=\"{fields}\"/>"
         ));
     }
 
-    /// Puts a mark on top of all that came before.
-    fn mark(&mut self, mark: &str) {
-        let (class, path) = std::mem::take(&mut self.rects);
-        if !path.is_empty() {
-            self.body.push_str(&format!("<path class=\"{class}\" d=\"{path}\"/>\n"));
-        }
-        self.body.push_str(mark);
+    /// What is drawn once on the page, under a name; see `named`.
+    pub fn shared(&mut self, name: &str) {
+        self.ground.push_str(&format!("<use href=\"#{name}\"/>"));
     }
 
     pub fn line(&mut self, points: &[(f64, f64)], class: &str) {
-        let points: Vec<String> = points.iter().map(|(x, y)| format!("{},{}", number(*x), number(*y))).collect();
-        self.mark(&format!("<polyline points=\"{}\" class=\"{class}\"/>\n", points.join(" ")));
+        let mut path = String::new();
+        let mut before: Option<[String; 2]> = None;
+        for (x, y) in points {
+            let here = [number(*x), number(*y)];
+            path.push_str(&match &before {
+                None => format!("M{} {}", here[0], here[1]),
+                Some([_, y]) if *y == here[1] => format!("H{}", here[0]),
+                Some([x, _]) if *x == here[0] => format!("V{}", here[1]),
+                Some(_) => format!("L{} {}", here[0], here[1]),
+            });
+            before = Some(here);
+        }
+        of(&mut self.paths, class).push_str(&path);
     }
 
-    pub fn dot(&mut self, (x, y): (f64, f64), radius: f64, class: &str) {
-        let [x, y, radius] = [x, y, radius].map(number);
-        self.mark(&format!("<circle cx=\"{x}\" cy=\"{y}\" r=\"{radius}\" class=\"{class}\"/>\n"));
+    /// A line without length, whose round ends (style.css) are the dot.
+    pub fn dot(&mut self, (x, y): (f64, f64), class: &str) {
+        of(&mut self.paths, class).push_str(&format!("M{} {}h0", number(x), number(y)));
+    }
+
+    /// What is drawn, without the element around it.
+    fn marks(&self) -> String {
+        let path = |(class, path): &(String, String)| format!("<path class={} d=\"{path}\"/>", quoted(class));
+        let (grid, others): (Vec<_>, Vec<_>) = self.paths.iter().partition(|(class, _)| class == GRID);
+        let mut text: String = grid.into_iter().map(path).collect();
+        text.push_str(&self.ground);
+        text.extend(others.into_iter().map(path));
+        for (anchor, words) in &self.words {
+            text.push_str(&match anchor.as_str() {
+                "start" => words.clone(),
+                _ => format!("<g class={anchor}>{words}</g>"),
+            });
+        }
+        text
     }
 
     /// The whole element. Width and height are said, so that nothing moves while
     /// the page is put together.
-    pub fn finish(mut self) -> String {
-        self.mark("");
+    pub fn finish(self) -> String {
         let (width, height) = (number(WIDTH), number(self.height));
         format!(
-            "<svg role=\"img\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" aria-label=\"{}\">\n{}</svg>\n",
+            "<svg role=img viewBox=\"0 0 {width} {height}\" width={width} height={height} aria-label=\"{}\">{}</svg>\n",
             escaped(&self.title),
-            self.body
+            self.marks()
         )
     }
+
+    /// The marks alone, for others to use by that name.
+    pub fn named(self, name: &str) -> String {
+        format!("<g id=\"{name}\">{}</g>\n", self.marks())
+    }
+}
+
+/// What was put there of that class.
+fn of<'a>(all: &'a mut Vec<(String, String)>, class: &str) -> &'a mut String {
+    let at = all.iter().position(|(known, _)| known == class).unwrap_or_else(|| {
+        all.push((class.to_owned(), String::new()));
+        all.len() - 1
+    });
+    &mut all[at].1
+}
+
+/// A value of an attribute; one word needs no quotes.
+fn quoted(value: &str) -> String {
+    if value.contains(' ') { format!("\"{value}\"") } else { value.to_owned() }
 }
 
 /// A value's place on an axis.
@@ -170,20 +223,25 @@ mod tests {
     #[test]
     fn marks_are_text_and_their_words_no_markup() {
         let mut drawing = Drawing::new(10.0, "a \"<b>\"");
-        drawing.text(1.0, 2.25, "end", "x < y");
+        drawing.text(1.0, 2.3, "end", "x < y");
         drawing.rect((0.0, 0.0), (0.0, 5.0), "none");
         drawing.rect((1.0, 2.0), (3.0, 4.0), "a");
         drawing.rect((5.0, 2.0), (3.0, 4.5), "a");
         drawing.rect((5.0, 2.0), (3.0, 4.0), "b");
-        drawing.strip((30.0, 8.0), (5.5, 10.0), &[0, 2]);
+        drawing.strip((30.0, 8.0), (5.5, 10.0), &[0, 2, 2, 1]);
+        drawing.dot((1.0, 2.0), "dot");
+        drawing.line(&[(0.0, 1.0), (4.0, 1.0), (4.0, 3.0), (5.0, 5.0)], "a");
         let text = drawing.finish();
         let marks = [
-            "<path class=\"a\" d=\"M1 2h3v4h-3zM5 2h3v4.5h-3z\"/>",
-            "<path class=\"b\" d=\"M5 2h3v4h-3z\"/>",
-            "<path class=\"strip\" transform=\"translate(30 13) scale(5.5 10)\" d=\"M0 0h.9M1 2h.9\"/>",
-        ];
-        assert!(text.contains(&marks.join("\n")), "{text}");
-        assert_eq!(text.matches("<path").count(), 3, "an empty one is drawn: {text}");
+            "<path class=strip transform=\"translate(30 13) scale(5.5 10)\" d=\"M0 0h1m0 2h2m0-1h1\"/>",
+            "<path class=a d=\"M1 6v-4h3v4zM5 6.5v-4.5h3v4.5zM0 1H4V3L5 5\"/>",
+            "<path class=b d=\"M5 6v-4h3v4z\"/>",
+            "<path class=dot d=\"M1 2h0\"/>",
+            "<g class=end><text x=1 y=2.3>x &lt; y</text></g></svg>",
+        ]
+        .concat();
+        assert!(text.contains(&marks), "{text}");
+        assert_eq!(text.matches("<path").count(), 4, "an empty one is drawn: {text}");
         assert!(text.contains("aria-label=\"a &quot;&lt;b&gt;&quot;\"") && text.contains("x &lt; y"));
     }
 }
