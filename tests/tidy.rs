@@ -150,11 +150,11 @@ fn every_list_holds_its_folder() {
     // What studies share: children, clocks, memory, two that hand a token on, the figures
     // they say, what the machine gives.
     check_listed("src/study", &["child", "clock", "figures", "here", "memory", "pair"]);
-    // The cells as rows, which the table formats share, the pictures below a table, what is
+    // The cells as rows, which the table formats share, tables made to fit, the pictures below a table, what is
     // drawn against what, and what `herd advise`, `attach`, `compare`, `doctor`, `load` and `vm` say.
     check_listed(
         "src/report",
-        &["advice", "checkup", "comparison", "curves", "grid", "kernels", "load", "plot", "sighting"],
+        &["advice", "checkup", "comparison", "curves", "fit", "grid", "kernels", "load", "plot", "sighting"],
     );
 }
 

@@ -10,6 +10,7 @@ pub mod checkup;
 pub mod comparison;
 mod csv;
 mod curves;
+mod fit;
 mod grid;
 mod json;
 mod junit;

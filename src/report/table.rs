@@ -6,11 +6,12 @@ use std::io::{self, Write};
 use tabled::builder::Builder;
 use tabled::settings::Style as Lines;
 
+use super::fit::fitted;
 use super::grid::{self, Grid};
 use super::{Report, Style};
 use crate::experiment::Rule;
 use crate::results::{CellResult, ExperimentFacts, Results, Verdict};
-use crate::words;
+use crate::words::{self, fill};
 
 /// The default.
 pub struct Table;
@@ -40,14 +41,15 @@ impl Report for Table {
 }
 
 fn experiment_to(results: &Results, experiment: &ExperimentFacts, style: Style, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "{}: {}", experiment.name, experiment.title)?;
+    let title = format!("{}: {}", experiment.name, experiment.title);
+    fill(&title, style.width).iter().try_for_each(|line| writeln!(out, "{line}"))?;
     for line in wrapped(&experiment.question, style.width).iter().filter(|line| !line.is_empty()) {
         writeln!(out, "  {line}")?;
     }
     for line in wrapped(&subject(results, experiment), style.width) {
         writeln!(out, "  {line}")?;
     }
-    for grid in grid::grids(results, experiment, style.width) {
+    for grid in parts(results, experiment, style.width) {
         writeln!(out)?;
         if !grid.heading.is_empty() {
             writeln!(out, "{}:", grid.heading)?;
@@ -159,7 +161,11 @@ pub(super) fn subject(results: &Results, experiment: &ExperimentFacts) -> String
 /// The tables of one experiment alone, each with its heading.
 pub fn tables(results: &Results, experiment: &ExperimentFacts, width: usize) -> Vec<String> {
     let heading = |grid: &Grid| if grid.heading.is_empty() { String::new() } else { format!("{}:\n", grid.heading) };
-    grid::grids(results, experiment, width).iter().map(|grid| format!("{}{}", heading(grid), drawn(grid))).collect()
+    parts(results, experiment, width).iter().map(|grid| format!("{}{}", heading(grid), drawn(grid))).collect()
+}
+
+fn parts(results: &Results, experiment: &ExperimentFacts, width: usize) -> Vec<Grid> {
+    grid::grids(results, experiment, width).iter().flat_map(|grid| fitted(grid, width)).collect()
 }
 
 fn drawn(grid: &Grid) -> String {
