@@ -175,6 +175,8 @@ fn what_cannot_be_booted_is_one_message() {
     assert!(said.err.contains("text: no kernel: it begins with"), "{said:#?}");
     let absent = herd(&["vm", "--kernel", &place.path("absent")]);
     assert_eq!(absent.code, Some(2), "{absent:#?}");
+    let behind = herd(&["vm", "--kernel", "condvar"]);
+    assert!(behind.err.contains("condvar: No such file or directory (os error 2); it is an exp"), "{behind:#?}");
     let dynamic = herd(&["vm", "--init", "/proc/self/exe", "--kernel", &place.path("bzImage")]);
     // Where this herd is static itself there is nothing to refuse.
     assert!(dynamic.code == Some(3) || dynamic.err.contains("make static"), "{dynamic:#?}");

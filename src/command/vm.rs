@@ -119,6 +119,10 @@ fn kernels(args: &VmArgs) -> Result<Found, Failure> {
     for path in args.kernels.iter().filter(|path| *path != Path::new(HOST)) {
         match kernel::open(path) {
             Ok(kernel) => found.push(kernel),
+            // --kernel takes all names behind it.
+            Err(why) if path.to_str().and_then(embedded::text).is_some() => {
+                refused.push(format!("{why}; it is an experiment: name experiments before --kernel"));
+            }
             Err(why) => refused.push(why),
         }
     }
