@@ -313,6 +313,36 @@ fn a_page_of_many_cells_stays_small() {
 }
 
 #[test]
+fn rules_below_each_other_share_the_field_of_their_reason() {
+    let text = page(&[changed(|r| {
+        let cell = cell(r, "epoll");
+        let rule = |metric: &str, source: &str| herd::results::Judged {
+            metric: metric.into(),
+            expected: "8".into(),
+            measured: "8".into(),
+            verdict: Verdict::Pass,
+            reason: String::new(),
+            source: source.into(),
+        };
+        cell.expectations = vec![rule("wakeups", "all wake"), rule("returns", "all wake"), rule("claims", "one wins")];
+        r.cells.retain(|cell| cell.row == "epoll");
+    })]);
+    let row = |name: &str| format!("<tr><th scope=row>{name}<td>8<td>8<td class=pass>pass<td>1");
+    let [wakeups, returns, claims] = ["wakeups", "returns", "claims"].map(row);
+    has(&text, &[&format!("{wakeups}<td rowspan=3>epoll<td rowspan=2>all wake\n{returns}\n{claims}<td>one wins\n")]);
+}
+
+#[test]
+fn a_field_that_says_skip_is_not_moved_off_the_page() {
+    // The link that skips the contents is, until it has the focus.
+    let text = page(&[sample()]);
+    let style = text.split_once("<style>").unwrap().1.split_once("</style>").unwrap().0;
+    for (before, _) in style.match_indices(".skip").map(|(at, _)| style.split_at(at)) {
+        assert!(before.ends_with(['a', 'd', 'g']), "no element before .skip: {}", &before[before.len() - 20..]);
+    }
+}
+
+#[test]
 fn two_results_are_held_against_each_other_the_earlier_one_first() {
     let at = |started: &str, woken: u64| {
         changed(|r| {
