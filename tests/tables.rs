@@ -51,3 +51,18 @@ fn no_table_that_comes_with_herd_is_wider_than_80_columns() {
         assert_eq!(found, shown * results.cells.len(), "{name}: {text}");
     }
 }
+
+#[test]
+fn an_expectation_that_was_not_judged_says_why() {
+    let mut results = sample();
+    let skipped = results.cells.iter().position(|cell| !cell.expectations.is_empty()).unwrap();
+    let judged = &mut results.cells[skipped].expectations[0];
+    (judged.verdict, judged.measured, judged.reason) =
+        (Verdict::Skip, String::new(), "compared with poll, which was not run".into());
+    let mut out = Vec::new();
+    let style = Style { verbose: true, ..Style::default() };
+    report::find("table").unwrap().write(&results, style, &mut out).unwrap();
+    let text = String::from_utf8(out).unwrap();
+    assert!(text.contains(", compared with poll, which was not run ("), "{text}");
+    assert!(!text.contains("measured  ("), "{text}");
+}

@@ -191,7 +191,9 @@ pub(super) fn ruled(builder: Builder) -> String {
 fn details(cell: &CellResult, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "{} [{}]", cell.id, cell.verdict)?;
     for e in &cell.expectations {
-        writeln!(out, "  {} {}: expected {}, measured {} ({})", e.verdict, e.metric, e.expected, e.measured, e.source)?;
+        // Nothing was measured where it was not judged.
+        let found = if e.measured.is_empty() { e.reason.clone() } else { format!("measured {}", e.measured) };
+        writeln!(out, "  {} {}: expected {}, {found} ({})", e.verdict, e.metric, e.expected, e.source)?;
     }
     for (i, w) in cell.workers.iter().enumerate() {
         writeln!(
