@@ -95,7 +95,7 @@ static KEPT: OnceLock<Loaded> = OnceLock::new();
 
 /// Loads what a counter for workers needs, and keeps it until this process and its
 /// children end: from now on such a counter of up to so many slots is opened by clearing
-/// it. For a machine where nothing else runs, one counter at a time: to load and to
+/// it, if that can be done. For a machine where nothing else runs, one counter at a time: to load and to
 /// attach takes an emulated CPU longer than many a cell.
 ///
 /// # Errors
@@ -109,6 +109,7 @@ pub fn keep(slots: usize) -> Result<(), BpfError> {
 /// All before anything is made: an absent tracefs or a foreign format is the usual
 /// failure.
 pub(super) fn for_workers(slots: usize) -> Result<Loaded, BpfError> {
+    refuse_pid_namespace()?;
     let waking = Tracepoint::sched("sched_waking")?;
     let wakeup = Tracepoint::sched("sched_wakeup")?;
     let switch = Tracepoint::sched("sched_switch")?;
@@ -124,12 +125,9 @@ pub(super) fn for_workers(slots: usize) -> Result<Loaded, BpfError> {
 impl BpfCounter {
     /// For the lab's workers: sleeps, and who is awake.
     pub fn open(slots: usize) -> Result<BpfCounter, BpfError> {
-        refuse_pid_namespace()?;
-        let loaded = match KEPT.get().filter(|kept| kept.slots() >= slots) {
-            Some(kept) => {
-                kept.clear()?;
-                Held::Kept(kept)
-            }
+        let kept = KEPT.get().filter(|kept| kept.slots() >= slots && kept.clear().is_ok());
+        let loaded = match kept {
+            Some(kept) => Held::Kept(kept),
             None => Held::Own(for_workers(slots)?),
         };
         let skipped = loaded.missed().unwrap_or(0);

@@ -15,6 +15,7 @@ use super::tracepoint::{self, Tracepoint};
 const LICENSE: &[u8] = b"Dual MIT/GPL\0";
 
 const BPF_MAP_CREATE: libc::c_int = 0;
+const BPF_MAP_LOOKUP_ELEM: libc::c_int = 1;
 const BPF_MAP_UPDATE_ELEM: libc::c_int = 2;
 const BPF_MAP_DELETE_ELEM: libc::c_int = 3;
 const BPF_MAP_GET_NEXT_KEY: libc::c_int = 4;
@@ -152,6 +153,27 @@ pub fn first_key(map: &OwnedFd) -> io::Result<Option<u32>> {
         Ok(_) => Ok(Some(found)),
         Err(e) if e.raw_os_error() == Some(libc::ENOENT) => Ok(None),
         Err(e) => Err(e),
+    }
+}
+
+/// What a key of the map has.
+pub fn value_of(map: &OwnedFd, key: u32) -> io::Result<u32> {
+    let mut found = 0u32;
+    let (key, value) = (&raw const key as u64, &raw mut found as u64);
+    let mut attr = MapUpdate { map_fd: map.as_raw_fd() as u32, _pad: 0, key, value, flags: 0 };
+    // SAFETY: the kernel reads a key of four bytes and writes a value of four, the size
+    // that the only map we ask was made with, into locals.
+    unsafe { bpf(BPF_MAP_LOOKUP_ELEM, &mut attr) }.map(|_| found)
+}
+
+/// Returns when every program that runs on any CPU now has ended: they run without
+/// preemption, for which RCU waits (membarrier(2), MEMBARRIER_CMD_GLOBAL).
+pub fn await_running_programs() -> io::Result<()> {
+    const GLOBAL: libc::c_int = 1;
+    // SAFETY: the call takes numbers alone.
+    match unsafe { libc::syscall(libc::SYS_membarrier, GLOBAL, 0, 0) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
     }
 }
 

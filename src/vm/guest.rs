@@ -84,11 +84,13 @@ fn live(cell: Body) -> Result<(), String> {
 }
 
 /// Has the programs that count ready for all cells. Where they cannot be had, each cell
-/// finds that out, and why, and counts otherwise.
+/// finds that out, and why, and counts otherwise. Not where something is to be timed: they
+/// run at each switch of every task.
 fn keep_counter(plan: &GuestPlan) {
     let several = plan.cells.len() > 1 || plan.repeat > 1;
+    let timed = plan.cells.iter().any(|cell| cell.settings.is_study());
     let most = plan.cells.iter().map(|cell| cell.settings.workers).max();
-    if let (true, None | Some("bpf"), Some(most)) = (several, plan.count_with.as_deref(), most) {
+    if let (true, false, None | Some("bpf"), Some(most)) = (several, timed, plan.count_with.as_deref(), most) {
         let _ = sys::bpf::keep(most as usize);
     }
 }
