@@ -106,7 +106,7 @@ impl Crew {
             let mut task = None;
             let mut opened = false;
             let deadline = Instant::now() + limit;
-            loop {
+            for tries in 1u32.. {
                 if slot.phase() == Phase::Gone {
                     return Err(CrewError::Refused { worker: index, error: slot.failure() });
                 }
@@ -123,7 +123,9 @@ impl Crew {
                 {
                     break;
                 }
-                if let Err(died) = self.check_alive() {
+                if tries.is_multiple_of(TRIES_PER_CHECK)
+                    && let Err(died) = self.check_alive()
+                {
                     // A refused call is told in the ledger before the process ends.
                     let refused = slot.phase() == Phase::Gone;
                     return Err(if refused {

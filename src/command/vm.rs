@@ -237,13 +237,17 @@ impl Drop for Bars {
 fn told(kernel: &Kernel, outcome: &Outcome) -> String {
     let release = outcome.heard.environment.as_ref().map_or("?", |e| e.kernel_release.as_str());
     let twice = outcome.crashed_first.as_ref().map(|said| format!("; booted twice, {CRASHED}{said}"));
+    // From the first event to the last barrier: the kernel at what it was booted for.
+    let seen = outcome.heard.cells.iter().filter_map(|cell| cell.observation.as_ref());
+    let events: u64 = seen.map(|seen| seen.elapsed_ns).sum();
     format!(
-        "{release} ({}, {}): booted in {:.1} s, {} cells in {:.1} s{}",
+        "{release} ({}, {}): booted in {:.1} s, {} cells in {:.1} s, {:.1} s of it events{}",
         kernel.name,
         outcome.accel,
         outcome.booted.unwrap_or_default().as_secs_f64(),
         outcome.heard.cells.len(),
         outcome.took.saturating_sub(outcome.booted.unwrap_or_default()).as_secs_f64(),
+        std::time::Duration::from_nanos(events).as_secs_f64(),
         twice.unwrap_or_default(),
     )
 }
