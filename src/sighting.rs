@@ -1,6 +1,7 @@
 //! What `herd attach` saw of a server that is not ours: plain data.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::Serialize;
 
@@ -23,6 +24,24 @@ pub enum Waits {
     Elsewhere,
 }
 
+/// What a ring is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RingRequest {
+    Accept,
+    /// Readiness, be it of one descriptor or of an epoll instance.
+    Poll,
+}
+
+impl fmt::Display for RingRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            RingRequest::Accept => "accept",
+            RingRequest::Poll => "poll",
+        })
+    }
+}
+
 /// Where a thread was seen asleep.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Place {
@@ -35,8 +54,8 @@ pub struct Place {
     pub exclusive: Option<bool>,
     /// Equal for those who sleep in the same epoll instance.
     pub instance: Option<u32>,
-    /// What its ring is asked for, `accept` or `poll`, where the kernel shows it.
-    pub request: Option<&'static str>,
+    /// What its ring is asked for, where the kernel shows it.
+    pub request: Option<RingRequest>,
 }
 
 /// A thread's sleeps, by what it had done since the sleep before.

@@ -7,7 +7,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::judge::decimals;
-use crate::sighting::{Sighting, Waits, Worker};
+use crate::sighting::{RingRequest, Sighting, Waits, Worker};
 
 /// From here on more than one worker wakes for a connection; two is the least herd.
 const MORE_THAN_ONE: f64 = 1.5;
@@ -291,9 +291,9 @@ fn calls(at: &[&Worker]) -> String {
         (Waits::Epoll, Some(true)) => "own epoll, EPOLLEXCLUSIVE",
         (Waits::Epoll, _) => "own epoll",
         (Waits::IoUring, _) => match worker.place.request {
-            Some("accept") => "io_uring accept",
-            Some("poll") => "io_uring poll",
-            _ => "io_uring",
+            Some(RingRequest::Accept) => "io_uring accept",
+            Some(RingRequest::Poll) => "io_uring poll",
+            None => "io_uring",
         },
         (Waits::Lock | Waits::Elsewhere, _) => "elsewhere",
     };

@@ -7,16 +7,20 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 
 use crate::cell::contract::{EPOLL_WAIT, POLL, SELECT};
-use crate::sighting::{Place, Waits};
+use crate::sighting::{Place, RingRequest, Waits};
 use crate::sys::calls::ACCEPT;
 
 /// EPOLLEXCLUSIVE of include/uapi/linux/eventpoll.h.
 const EXCLUSIVE: u64 = 1 << 28;
 /// IORING_ENTER_REGISTERED_RING of include/uapi/linux/io_uring.h.
 const REGISTERED: u64 = 1 << 4;
-/// IORING_OP_ACCEPT and IORING_OP_POLL_ADD.
-const ACCEPT_REQUEST: &str = "13";
-const POLL_REQUEST: &str = "6";
+/// IORING_OP_ACCEPT; IORING_OP_POLL_ADD and IORING_OP_EPOLL_WAIT.
+const ACCEPT_REQUEST: u8 = 13;
+const POLL_REQUESTS: [u8; 2] = [6, 59];
+/// Requests that move data of connections there are, or make one: READV, WRITEV, both
+/// FIXED, SENDMSG, RECVMSG, CONNECT, READ, WRITE, SEND, RECV, both zero-copy sends, the
+/// multishot read, the zero-copy receive.
+const DATA_REQUESTS: [u8; 15] = [1, 2, 4, 5, 9, 10, 16, 22, 23, 26, 27, 47, 48, 49, 58];
 /// More descriptors than this in one poll or select are not looked at.
 const MOST: usize = 1 << 16;
 
@@ -104,7 +108,9 @@ pub fn spot(holder: &Holder<'_>, call: Option<&[i64]>) -> Spot {
         let asked = if registered { Asked::Unknown } else { asked(&holder.fdinfo(fd)) };
         let all = holder.sockets.values().copied().filter(|inode| (holder.listening)(*inode));
         let found = if asked == Asked::Others { Vec::new() } else { all.collect() };
-        let mut spot = Spot::new(Waits::IoUring, format!("io_uring_enter on {fd}")).at(found, None);
+        // The number of a registered ring is an index, and no descriptor.
+        let call = if registered { "io_uring_enter".into() } else { format!("io_uring_enter on {fd}") };
+        let mut spot = Spot::new(Waits::IoUring, call).at(found, None);
         if let Asked::For(request) = asked {
             spot.place.request = Some(request);
         }
@@ -187,8 +193,8 @@ impl Holder<'_> {
 /// What a ring waits for that is armed as a poll, as an accept is which finds no work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Asked {
-    For(&'static str),
-    /// Something, but neither connections nor readiness.
+    For(RingRequest),
+    /// Only for data of connections that it has.
     Others,
     /// The kernel does not say: an old one, a registered ring, a request in a thread of
     /// its own.
@@ -198,16 +204,17 @@ enum Asked {
 /// `PollList:` and a line `  op=13, task_works=0` for each (io_uring/fdinfo.c); the
 /// numbers are those of include/uapi/linux/io_uring.h.
 fn asked(text: &str) -> Asked {
-    let operations: Vec<&str> = text
+    let operations: Vec<u8> = text
         .lines()
         .skip_while(|line| !line.starts_with("PollList:"))
-        .filter_map(|line| line.trim_start().strip_prefix("op=")?.split(',').next())
+        .filter_map(|line| line.trim_start().strip_prefix("op=")?.split(',').next()?.parse().ok())
         .collect();
     match operations.as_slice() {
         [] => Asked::Unknown,
-        all if all.contains(&ACCEPT_REQUEST) => Asked::For("accept"),
-        all if all.contains(&POLL_REQUEST) => Asked::For("poll"),
-        _ => Asked::Others,
+        all if all.contains(&ACCEPT_REQUEST) => Asked::For(RingRequest::Accept),
+        all if all.iter().any(|operation| POLL_REQUESTS.contains(operation)) => Asked::For(RingRequest::Poll),
+        all if all.iter().all(|operation| DATA_REQUESTS.contains(operation)) => Asked::Others,
+        _ => Asked::Unknown,
     }
 }
 
@@ -242,11 +249,14 @@ mod tests {
     fn what_a_ring_waits_for_is_read() {
         let ring = |operations: &str| format!("pos:\t0\nUserBufs:\t0\nPollList:\n{operations}CqOverflowList:\n");
         let line = |operation: u32| format!("  op={operation}, task_works=0\n");
-        assert_eq!(asked(&ring(&line(13))), Asked::For("accept"));
-        assert_eq!(asked(&ring(&line(6))), Asked::For("poll"));
+        assert_eq!(asked(&ring(&line(13))), Asked::For(RingRequest::Accept));
+        assert_eq!(asked(&ring(&line(6))), Asked::For(RingRequest::Poll));
         // Its clients' data beside the listener; data alone (IORING_OP_RECV).
-        assert_eq!(asked(&ring(&(line(27) + &line(13)))), Asked::For("accept"));
+        assert_eq!(asked(&ring(&(line(27) + &line(13)))), Asked::For(RingRequest::Accept));
         assert_eq!(asked(&ring(&line(27))), Asked::Others);
+        assert_eq!(asked(&ring(&(line(27) + &line(59)))), Asked::For(RingRequest::Poll));
+        // One that is not known may be for connections.
+        assert_eq!(asked(&ring(&(line(27) + &line(99)))), Asked::Unknown);
         for unknown in ["", "pos:\t0\n", &ring("")] {
             assert_eq!(asked(unknown), Asked::Unknown, "{unknown}");
         }
@@ -276,9 +286,9 @@ mod tests {
         let ours = || OwnedFd::from(listener.try_clone().unwrap());
         let pipe = || reader.try_clone().unwrap();
         let Some(accept) = found(vec![(ours(), Operation::Accept), (pipe(), Operation::Read(1))], 0) else { return };
-        assert_eq!(accept, (Waits::IoUring, Some("accept"), vec![inode]));
+        assert_eq!(accept, (Waits::IoUring, Some(RingRequest::Accept), vec![inode]));
         let poll = found(vec![(ours(), Operation::Poll(libc::EPOLLIN as u32))], 0).unwrap();
-        assert_eq!(poll, (Waits::IoUring, Some("poll"), vec![inode]));
+        assert_eq!(poll, (Waits::IoUring, Some(RingRequest::Poll), vec![inode]));
         let data = found(vec![(pipe(), Operation::Read(1))], 0).unwrap();
         assert_eq!(data, (Waits::Elsewhere, None, vec![]), "it waits for something else");
         // What cannot be seen may be the listener.
