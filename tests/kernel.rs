@@ -381,13 +381,15 @@ fn cells_with_rings_follow_each_other_on_one_port() {
         "title = \"t\"\n[defaults]\nworkers = 4\nevents = 23\nport = {port}\n\
          [[wait]]\nname = \"one\"\nkind = \"uring\"\n\
          [[wait]]\nname = \"many\"\nkind = \"uring-multishot\"\nplacement = \"threads\"\n\
-         [[wait]]\nname = \"poll\"\nkind = \"uring-poll\"\n"
+         [[wait]]\nname = \"poll\"\nkind = \"uring-poll\"\n\
+         [[wait]]\nname = \"datagrams\"\nkind = \"uring\"\nobject = \"udp\"\n\
+         [[wait]]\nname = \"datagrams, own sockets\"\nkind = \"uring\"\nobject = \"udp\"\nsharing = \"own\"\n"
     );
     let folder = Folder::new();
     let file = folder.file("rings.toml", text);
     let said = run(["run", &file, "--repeat", "4", "--format", "json"]);
     let results = lab::results(&said.out);
-    assert_eq!(results.cells.len(), 12);
+    assert_eq!(results.cells.len(), 20);
     let bad = |cell: &&CellResult| !matches!(cell.verdict, Verdict::Pass | Verdict::Skip);
     let bad: Vec<_> = results.cells.iter().filter(bad).map(|cell| (&cell.settings.worker.wait, &cell.reason)).collect();
     assert!(bad.is_empty(), "{bad:?}");

@@ -162,12 +162,22 @@ fn attempt(plan: &Plan, used: &mut Option<Counter>) -> Result<Observation, End> 
 fn let_go(settings: &Settings, mut found: Observation) -> Observation {
     let lingers = (0..settings.workers).any(|index| wait_of(&settings.for_worker(index)).lingers());
     // Who was refused the port met somebody else there.
-    if settings.port == 0 || !lingers || matches!(found.end, End::Refused { .. }) {
+    let taken = matches!(&found.end, End::Refused { errno, .. } if errno == "EADDRINUSE");
+    if settings.port == 0 || !lingers || taken {
         return found;
     }
     let object = object::find(&settings.object).expect("checked in the plan");
     let begun = Instant::now();
-    while object.is_held(settings).unwrap_or(false) {
+    // Somebody who wants us to stop wants no next cell.
+    while !sys::signal::termination_asked() {
+        match object.is_held(settings) {
+            Ok(true) => {}
+            Ok(false) => break,
+            Err(e) => {
+                found.warnings.push(format!("whether port {} is free again is not known: {e}", settings.port));
+                break;
+            }
+        }
         if begun.elapsed() > LET_GO {
             found.warnings.push(format!(
                 "port {} is still held {} s after its workers ended, by a ring of theirs or by somebody else: a cell \

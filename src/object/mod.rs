@@ -100,7 +100,7 @@ pub trait Object: Sync {
         false
     }
 
-    /// Whether somebody listens at its `port` in this network, be it who has ended. An
+    /// Whether somebody has its `port` in this network, be it who has ended. An
     /// error where the kernel's table cannot be read.
     fn is_held(&self, settings: &Settings) -> io::Result<bool> {
         let _ = settings;

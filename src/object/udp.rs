@@ -78,6 +78,10 @@ impl Object for Udp {
         true
     }
 
+    fn is_held(&self, settings: &Settings) -> io::Result<bool> {
+        Ok(on_port(&table(self.v6)?, settings.port).next().is_some())
+    }
+
     fn refuse(&self, settings: &Settings) -> Option<String> {
         let many = settings.objects > 1;
         if settings.sharing == Sharing::Own && (many || settings.group) {
@@ -195,10 +199,6 @@ struct Senders {
 }
 
 impl Senders {
-    fn table(&self) -> io::Result<String> {
-        std::fs::read_to_string(if self.v6 { "/proc/net/udp6" } else { "/proc/net/udp" })
-    }
-
     fn send(&mut self) -> io::Result<u32> {
         let address = self.addresses[self.next % self.addresses.len()];
         self.next += 1;
@@ -224,7 +224,7 @@ impl Senders {
         Socket::new(domain, Type::DGRAM, None)?.send_to(&[0; READING.size as usize], &address)?;
         socket.peek(&mut [MaybeUninit::uninit(); READING.size as usize])?;
         let port = address.as_socket().map_or(0, |a| a.port());
-        let cost = queued(&self.table()?, port).bytes.max(1);
+        let cost = queued(&table(self.v6)?, port).bytes.max(1);
         self.cost = Some(cost);
         Ok(cost)
     }
@@ -250,7 +250,7 @@ impl Injector for Senders {
 
     fn left(&mut self) -> io::Result<u64> {
         let cost = self.cost()?;
-        let table = self.table()?;
+        let table = table(self.v6)?;
         let mut ports: Vec<u16> = self.addresses.iter().map(SocketAddr::port).collect();
         ports.dedup();
         let found = ports.iter().map(|port| queued(&table, *port));
@@ -264,6 +264,11 @@ impl Injector for Senders {
     fn retire(&mut self, _left: bool) {}
 }
 
+/// Sockets of this network, one a line.
+fn table(v6: bool) -> io::Result<String> {
+    std::fs::read_to_string(if v6 { "/proc/net/udp6" } else { "/proc/net/udp" })
+}
+
 /// What lies in the receive queues of all sockets on a port, and what did not fit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Queued {
@@ -274,7 +279,13 @@ struct Queued {
 /// Reads /proc/net/udp: the receive queue column is `udp_rqueue_get`, the memory
 /// charged for what is queued (net/ipv4/udp.c, `udp4_format_sock`).
 fn queued(table: &str, port: u16) -> Queued {
-    let of_line = |line: &str| -> Option<Queued> {
+    let sockets = on_port(table, port);
+    sockets.fold(Queued::default(), |a, b| Queued { bytes: a.bytes + b.bytes, drops: a.drops + b.drops })
+}
+
+/// What each socket on that port has in its queue.
+fn on_port(table: &str, port: u16) -> impl Iterator<Item = Queued> {
+    let of_line = move |line: &str| -> Option<Queued> {
         let fields: Vec<&str> = line.split_whitespace().collect();
         let (_, hex_port) = fields.get(1)?.rsplit_once(':')?;
         let ours = u16::from_str_radix(hex_port, 16).ok()? == port;
@@ -282,8 +293,7 @@ fn queued(table: &str, port: u16) -> Queued {
         let bytes = u64::from_str_radix(received, 16).ok()?;
         ours.then_some(Queued { bytes, drops: fields.last()?.parse().ok()? })
     };
-    let lines = table.lines().skip(1).filter_map(of_line);
-    lines.fold(Queued::default(), |a, b| Queued { bytes: a.bytes + b.bytes, drops: a.drops + b.drops })
+    table.lines().skip(1).filter_map(of_line)
 }
 
 #[cfg(test)]
@@ -298,6 +308,7 @@ mod tests {
             14: 0100007F:1F91 00000000:0000 07 00000000:00000900 00:00000000 00000000     0        0 9 2 0000000000000000 9\n";
         assert_eq!(queued(table, 0x1F90), Queued { bytes: 0x900, drops: 3 });
         assert_eq!(queued(table, 1), Queued::default());
+        assert_eq!((on_port(table, 0x1F90).count(), on_port(table, 1).count()), (2, 0));
     }
 
     #[test]
