@@ -90,7 +90,8 @@ fn an_unknown_word_has_a_hint() {
     let said = said.complains(&["unknown experiment or word \"wakeps\"; did you mean \"wake"]);
     assert_eq!((said.out.as_str(), said.err.lines().count()), ("", 1));
     run(["explain", "--word", "growth"]).exits(2).complains(&["unknown experiment or word"]);
-    run(["explain", "wakeup", "./x.toml"]).exits(2).complains(&["cannot read"]);
+    let said = run(["explain", "wakeup", "./x.toml"]).exits(2).complains(&["cannot read"]);
+    assert_eq!(said.out, "", "a page before what is wrong");
     run(["list", "--words", "--waits"]).exits(2);
 }
 

@@ -30,6 +30,9 @@ pub fn run(args: &ExplainArgs) -> Result<Exit, Failure> {
         let any = names.iter().any(|name| known(name));
         return Err(word::unknown(&if any { unknown.clone() } else { args.name.join(" ") }));
     }
+    if let Some(Err(wrong)) = names.iter().filter(|name| is_file(name)).map(|name| load(name)).find(Result::is_err) {
+        return Err(wrong);
+    }
     for (at, name) in names.iter().enumerate() {
         if at > 0 {
             print(|out| writeln!(out, "\n{}\n", "-".repeat(WIDTH)))?;
