@@ -56,8 +56,8 @@ pub fn merged(caption: &str, header: &[String], rows: &[Vec<String>], columns: &
 /// around one word (13.1.2.4 and 13.1.2.3 of the standard): a page has tens of thousands
 /// of them, which are a tenth of it.
 pub fn lined(caption: &str, class: &str, header: &[String], rows: &[String]) -> String {
+    let name = html::escaped(caption.split_once("; ").map_or(caption, |(name, _)| name));
     let caption = html::escaped(caption);
-    let name = caption.split_once("; ").map_or(caption.as_str(), |(name, _)| name);
     let class = attribute(class);
     let header: String = header.iter().map(|name| format!("<th scope=col>{}", html::escaped(name))).collect();
     format!(

@@ -1,7 +1,7 @@
 //! Who was woken and who got the work: bars by worker, and the order of the winners.
 
 use super::super::matrix::html::escaped;
-use super::chosen::{Chosen, Plot, drawable, seen};
+use super::chosen::{Chosen, Plot, chosen, drawable, seen};
 use super::markup::{details, key, table};
 use super::svg::{Drawing, Scale, WIDTH};
 use crate::observation::WorkerFacts;
@@ -21,11 +21,19 @@ const BARS: f64 = 70.0;
 /// Where the strip begins, below the bars and their names.
 const STRIP_TOP: f64 = BARS + 40.0;
 
+/// Whether one of several workers took work.
+fn shared(cell: &&CellResult) -> bool {
+    cell.workers.len() > 1 && cell.workers.iter().any(|worker| worker.claims > 0)
+}
+
+/// The cells whose workers are drawn.
+fn shown<'a>(chosen: &Chosen<'a>) -> Vec<&'a CellResult> {
+    chosen.cells.iter().copied().filter(|cell| shared(cell) && cell.workers.len() <= WORKERS).collect()
+}
+
 pub fn plot(chosen: &Chosen<'_>) -> Plot {
-    let claimed = |cell: &&&CellResult| cell.workers.len() > 1 && cell.workers.iter().any(|w| w.claims > 0);
-    let some: Vec<&CellResult> = chosen.cells.iter().filter(claimed).copied().collect();
-    let rows: Vec<&CellResult> = some.iter().filter(|cell| cell.workers.len() <= WORKERS).copied().collect();
-    match (rows.is_empty(), some.is_empty()) {
+    let rows = shown(chosen);
+    match (rows.is_empty(), !chosen.cells.iter().any(shared)) {
         (true, true) => return Err("the shares of the workers: in no cell did one of several workers take work".into()),
         (true, false) => {
             return Err(format!("the shares of the workers: more than {WORKERS} of them; the JSON has each"));
@@ -62,10 +70,11 @@ fn frame(workers: usize) -> String {
 pub fn frames(all: &[&Results]) -> String {
     let mut counts = Vec::new();
     for results in all {
-        let cells = results.experiments.iter().flat_map(|facts| drawable(results, &facts.name));
-        counts.extend(cells.map(|cell| cell.workers.len()));
+        for facts in &results.experiments {
+            let chosen = chosen(&drawable(results, &facts.name));
+            counts.extend(chosen.iter().flat_map(shown).map(|cell| cell.workers.len()));
+        }
     }
-    counts.retain(|workers| (2..=WORKERS).contains(workers));
     counts.sort_unstable();
     counts.dedup();
     counts.into_iter().map(around).collect()
