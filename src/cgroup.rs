@@ -52,24 +52,35 @@ pub fn cpu_quota() -> String {
 pub struct MemoryLimit {
     /// In bytes.
     pub most: u64,
-    /// In bytes, file cache and all; `None` where the kernel does not say.
+    /// In bytes, without the file cache that goes when memory is asked for; `None` where
+    /// the kernel does not say.
     pub used: Option<u64>,
 }
 
-/// The limit file of each version, and what it says beside it of the use.
-const MEMORY: [(&str, &str); 2] =
-    [("memory.max", "memory.current"), ("memory.limit_in_bytes", "memory.usage_in_bytes")];
+/// The limit file of each version; beside it what says the use, and the line of memory.stat
+/// with the file cache that was not used of late, the group's and those of the groups below.
+const MEMORY: [(&str, &str, &str); 2] = [
+    ("memory.max", "memory.current", "inactive_file"),
+    ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+];
 
 /// The limits of memory on our cgroup and each above it, under v2 and v1. One without a
 /// limit is left out (v2), or has one that no machine reaches (v1).
 pub fn memory_limits() -> Vec<MemoryLimit> {
-    let both = MEMORY.iter().flat_map(|(limit, used)| files("memory", limit).into_iter().map(move |at| (at, *used)));
-    both.filter_map(|(limit, used)| memory_limit(Path::new(&limit), used)).collect()
+    let of = |(limit, used, cache): &(&str, &str, &str)| -> Vec<MemoryLimit> {
+        let all = files("memory", limit).into_iter();
+        all.filter_map(|limit| memory_limit(Path::new(&limit), used, cache)).collect()
+    };
+    MEMORY.iter().flat_map(of).collect()
 }
 
-fn memory_limit(limit: &Path, used: &str) -> Option<MemoryLimit> {
+fn memory_limit(limit: &Path, used: &str, cache: &str) -> Option<MemoryLimit> {
     let number = |path: &Path| fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
-    Some(MemoryLimit { most: number(limit)?, used: number(&limit.with_file_name(used)) })
+    let stat = fs::read_to_string(limit.with_file_name("memory.stat")).unwrap_or_default();
+    let mut lines = stat.lines().filter_map(|line| line.split_once(' '));
+    let cached = lines.find(|(name, _)| *name == cache).and_then(|(_, bytes)| bytes.trim().parse().ok()).unwrap_or(0);
+    let used = number(&limit.with_file_name(used)).map(|bytes| bytes.saturating_sub(cached));
+    Some(MemoryLimit { most: number(limit)?, used })
 }
 
 /// A group of our own with a quota of CPU time (controller cpu).
@@ -182,10 +193,10 @@ mod tests {
     fn limits_of_memory_are_read_under_both_versions() {
         let folder = tempfile::tempdir().unwrap();
         let read = |index: usize, limit: &str, used: Option<&str>| {
-            let (limit_file, used_file) = MEMORY[index];
+            let (limit_file, used_file, cache) = MEMORY[index];
             fs::write(folder.path().join(limit_file), limit).unwrap();
             used.into_iter().for_each(|text| fs::write(folder.path().join(used_file), text).unwrap());
-            memory_limit(&folder.path().join(limit_file), used_file)
+            memory_limit(&folder.path().join(limit_file), used_file, cache)
         };
         assert_eq!(read(0, "max\n", None), None);
         assert_eq!(read(0, "4096\n", None), Some(MemoryLimit { most: 4096, used: None }));
@@ -193,7 +204,11 @@ mod tests {
         let unlimited = 9_223_372_036_854_771_712;
         let v1 = read(1, &format!("{unlimited}\n"), Some("2048\n"));
         assert_eq!(v1, Some(MemoryLimit { most: unlimited, used: Some(2048) }));
-        assert_eq!(memory_limit(&folder.path().join("none"), "none"), None);
+        let stat = "inactive_anon 1\ninactive_file 24\ntotal_inactive_file 48\n";
+        fs::write(folder.path().join("memory.stat"), stat).unwrap();
+        assert_eq!(read(0, "4096\n", Some("1024\n")).unwrap().used, Some(1000));
+        assert_eq!(read(1, "4096\n", Some("2048\n")).unwrap().used, Some(2000));
+        assert_eq!(memory_limit(&folder.path().join("none"), "none", "none"), None);
     }
 
     #[test]
