@@ -96,6 +96,7 @@ pub fn leaves_no_core(command: &mut std::process::Command) {
 pub struct Owned(Pid);
 
 impl Owned {
+    /// `child` is one of this process, not reaped yet, and nobody else will.
     pub fn new(child: Pid) -> Owned {
         Owned(child)
     }
