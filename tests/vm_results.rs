@@ -61,6 +61,26 @@ fn parts_of_a_guest_merge_to_the_bytes_of_one_run() {
 }
 
 #[test]
+fn what_a_guest_leaves_out_is_put_back() {
+    let (place, kept) = (Place::new(), Folder::new());
+    let here = results(&run(["run", &null(), "--repeat", "2", "--format", "json"]).exits(1).out).cells;
+    let kernel = place.kernel("k", "1.2.3", &here);
+    let folder = kept.path().display().to_string();
+    let args = ["--quiet", "--kernel", &kernel, "--output", &folder, "--repeat", "2", &null()];
+    run(place.args(&place.qemu(TELLS), &args)).exits(1);
+    let file = kept.path().join(&lab::names_in(kept.path())[0]);
+    assert_eq!(results(&std::fs::read_to_string(file).unwrap()).cells, here);
+}
+
+#[test]
+fn what_nobody_asked_for_is_no_result() {
+    let place = Place::new();
+    let kernel = kernel(&place, "k", "1.2.3", &[&null(), "--set", "workers=7,9"]);
+    let said = run(place.args(&place.qemu(TELLS), &["--quiet", "--kernel", &kernel, &null()])).exits(3);
+    said.complains(&["the guest told of null/", "workers=7, which nobody asked for"]);
+}
+
+#[test]
 fn a_part_of_the_host_is_marked_as_well() {
     let kept = Folder::new();
     let folder = kept.path().display().to_string();

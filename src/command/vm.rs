@@ -18,7 +18,7 @@ use crate::report::{self, Style};
 use crate::results::{Environment, Judged, Results, USER_MODE, Verdict, numbered};
 use crate::vm::farm::Farm;
 use crate::vm::kernel::{self, Kernel, Kind};
-use crate::vm::protocol::GuestPlan;
+use crate::vm::protocol::{GuestPlan, Told};
 use crate::vm::qemu::{Guest, Options, Outcome};
 use crate::vm::{self, archive};
 
@@ -67,7 +67,8 @@ pub fn run(args: &VmArgs) -> Result<Exit, Failure> {
         };
         let (outcomes, signal) = boot(&kernels, &init, &plan, args)?;
         stopped = signal;
-        for (kernel, outcome) in kernels.iter().zip(outcomes) {
+        for (kernel, mut outcome) in kernels.iter().zip(outcomes) {
+            outcome.failed = outcome.failed.take().or_else(|| strange(&plan, &outcome));
             let told = told(kernel, &outcome);
             if let Some(why) = &outcome.failed {
                 let first = outcome.crashed_first.as_ref();
@@ -252,6 +253,13 @@ fn told(kernel: &Kernel, outcome: &Outcome) -> String {
     )
 }
 
+/// Why what a guest told is not what it was asked.
+fn strange(plan: &GuestPlan, outcome: &Outcome) -> Option<String> {
+    let asked = |told: &&Told| plan.cells.iter().any(|cell| told.is_of(cell));
+    let other = outcome.heard.cells.iter().find(|told| !asked(told))?;
+    Some(format!("the guest told of {}, which nobody asked for", other.id))
+}
+
 /// What a guest told, and for each cell that it did not come to, why.
 fn results_of(experiments: &[Experiment], plan: &GuestPlan, kernel: &Kernel, outcome: Outcome) -> Results {
     let release = kernel.release.as_ref().unwrap_or(&kernel.name);
@@ -264,7 +272,8 @@ fn results_of(experiments: &[Experiment], plan: &GuestPlan, kernel: &Kernel, out
     environment.warnings.extend(outcome.crashed_first.map(|said| format!("booted twice, {CRASHED}{said}")));
     let mut results = Results::new(environment, experiments);
     let cells = &mut results.cells;
-    *cells = outcome.heard.cells;
+    let whole = |told: Told| plan.cells.iter().find(|cell| told.is_of(cell)).map(|cell| told.whole(cell));
+    *cells = outcome.heard.cells.into_iter().filter_map(whole).collect();
     if let Some(why) = &outcome.failed {
         for (repetition, cell) in (1..=plan.repeat).flat_map(|n| plan.cells.iter().map(move |cell| (n, cell))) {
             let id = numbered(&cell.id, repetition);

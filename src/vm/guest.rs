@@ -75,7 +75,7 @@ fn live(cell: Body) -> Result<(), String> {
                 Some(why) => judge::skip(&cell, why),
                 None => runner::run_cell(&cell, &mut local, &mut probes, &wish),
             };
-            speaker.say(&Line::Cell(Box::new(result.repeated(repetition)))).map_err(|e| said(PORT, &e))?;
+            speaker.say(&Line::Cell(Box::new(result.repeated(repetition).into()))).map_err(|e| said(PORT, &e))?;
             reap();
         }
     }

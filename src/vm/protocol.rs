@@ -5,8 +5,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::analysis::metrics::{self, Facts};
 use crate::experiment::Cell;
-use crate::results::{CellResult, Environment};
+use crate::observation::{Observation, WorkerFacts};
+use crate::results::{CellResult, Environment, Judged, Verdict, numbered};
 
 /// What a guest is to do.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -33,11 +35,74 @@ pub enum Line {
     /// The cell whose result will have this id runs now.
     Start(String),
     /// It has run.
-    Cell(Box<CellResult>),
+    Cell(Box<Told>),
     /// PID 1 could not go on.
     Broken(String),
     /// So many cells ran, and this is the checksum of all lines before.
     End { cells: usize, crc32: u32 },
+}
+
+/// A cell that has run, without what the plan says of it and what follows from the rest:
+/// an emulated serial port takes byte after byte.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Told {
+    pub id: String,
+    pub repetition: u32,
+    count_source: String,
+    workers: Vec<WorkerFacts>,
+    winners: String,
+    expectations: Vec<Judged>,
+    verdict: Verdict,
+    reason: String,
+    pub observation: Option<Observation>,
+}
+
+impl From<CellResult> for Told {
+    fn from(cell: CellResult) -> Told {
+        Told {
+            id: cell.id,
+            repetition: cell.repetition,
+            count_source: cell.count_source,
+            workers: cell.workers,
+            winners: cell.winners,
+            expectations: cell.expectations,
+            verdict: cell.verdict,
+            reason: cell.reason,
+            observation: cell.observation,
+        }
+    }
+}
+
+impl Told {
+    /// Whether it is of that cell of the plan.
+    pub fn is_of(&self, cell: &Cell) -> bool {
+        self.id == numbered(&cell.id, self.repetition)
+    }
+
+    /// The whole result, of the cell of the plan that it is of.
+    pub fn whole(self, cell: &Cell) -> CellResult {
+        let mut whole = CellResult {
+            experiment: cell.experiment.clone(),
+            id: self.id,
+            row: cell.row.clone(),
+            axes: cell.axes.clone(),
+            repetition: self.repetition,
+            settings: cell.settings.clone(),
+            count_source: self.count_source,
+            workers: self.workers,
+            metrics: Default::default(),
+            winners: self.winners,
+            expectations: self.expectations,
+            verdict: self.verdict,
+            reason: self.reason,
+            observation: self.observation,
+            rules: cell.expectations.clone(),
+        };
+        if let Some(seen) = whole.whole_observation() {
+            whole.metrics = metrics::all(&Facts { seen: &seen, settings: &cell.settings });
+        }
+        whole
+    }
 }
 
 /// Writes lines and keeps their checksum.
@@ -76,7 +141,7 @@ pub struct Listener {
     pub environment: Option<Environment>,
     /// The cell that has started and not ended.
     pub running: Option<String>,
-    pub cells: Vec<CellResult>,
+    pub cells: Vec<Told>,
     /// The end line came and was right.
     pub complete: bool,
 }

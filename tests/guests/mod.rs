@@ -80,7 +80,7 @@ pub fn spoken(release: &str, cells: &[CellResult]) -> Vec<u8> {
     speaker.say(&Line::Ready(Box::new(environment))).unwrap();
     for cell in cells {
         speaker.say(&Line::Start(cell.id.clone())).unwrap();
-        speaker.say(&Line::Cell(Box::new(cell.clone()))).unwrap();
+        speaker.say(&Line::Cell(Box::new(cell.clone().into()))).unwrap();
     }
     speaker.end().unwrap();
     out
