@@ -2,7 +2,7 @@
 //! made to serve clients: from /proc and the CPU clocks of processes.
 //!
 //! Helpers end when they like, so the census first waits until those that serve a
-//! client have gone; children are then zombies, whose figures /proc still has.
+//! client have gone, threads too; children are then zombies, whose figures /proc still has.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -19,6 +19,8 @@ use crate::sys::stat;
 /// The processes of the workers and who helps them.
 pub(super) struct Census<'a> {
     processes: BTreeSet<u32>,
+    /// Threads of these processes that are workers.
+    workers: u64,
     helpers: Option<&'a Helpers>,
 }
 
@@ -39,8 +41,10 @@ struct Child {
 }
 
 impl<'a> Census<'a> {
-    pub fn new(processes: impl Iterator<Item = u32>, helpers: Option<&'a Helpers>) -> Census<'a> {
-        Census { processes: processes.collect(), helpers }
+    /// The process of each worker, as often as it has one.
+    pub fn new(workers: impl Iterator<Item = u32>, helpers: Option<&'a Helpers>) -> Census<'a> {
+        let all: Vec<u32> = workers.collect();
+        Census { workers: all.len() as u64, processes: all.into_iter().collect(), helpers }
     }
 
     /// Used so far by the workers' processes and by all children they ever had.
@@ -88,8 +92,8 @@ impl<'a> Census<'a> {
         })
     }
 
-    /// Until all helpers that serve a client have done so, and all children among them
-    /// have ended. Returns the children there are.
+    /// Until all helpers that serve a client have done so and have ended: after its last
+    /// word a thread takes a moment to go. Returns the children there are.
     fn wait_for_helpers(&self, limit: Duration) -> Result<Vec<Child>, String> {
         let Some(helpers) = self.helpers else {
             return Ok(Vec::new());
@@ -100,7 +104,8 @@ impl<'a> Census<'a> {
             if helped.busy == 0 {
                 let children = self.children();
                 let living = children.iter().filter(|child| !child.zombie).count() as u64;
-                if living <= helped.silent {
+                let threads: u64 = self.processes.iter().copied().map(threads).sum();
+                if living + threads.saturating_sub(self.workers) <= helped.silent {
                     return Ok(children);
                 }
             }
