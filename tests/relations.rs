@@ -150,6 +150,15 @@ fn a_growth_is_settled_over_samples_or_left_undecided() {
     check(of(&[18, 19, 20], &[13, 16, 16]), Verdict::Fail, "x 1.9");
     check(of(&[15, 16, 20], &[13, 16, 16]), Verdict::Skip, "undecided");
     check(of(&[11, 11], &[16, 16]), Verdict::Skip, "2 samples");
+    // Of five, one on each side may be anything, for it; against it none may.
+    check(
+        of(&[11, 11, 12, 12, 40], &[5, 15, 16, 16, 17]),
+        Verdict::Pass,
+        "x 1.2 (1.1 to 4) against x 1.6 (0.5 to 1.7)",
+    );
+    check(of(&[11, 11, 12, 17, 40], &[5, 15, 16, 16, 17]), Verdict::Skip, "undecided");
+    check(of(&[17, 18, 19, 19, 20], &[5, 15, 16, 16, 16]), Verdict::Fail, "x 1.9");
+    check(of(&[12, 18, 19, 19, 20], &[5, 15, 16, 16, 16]), Verdict::Skip, "undecided");
 }
 
 #[test]
