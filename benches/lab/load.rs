@@ -11,8 +11,8 @@ use super::{Bench, median, spread};
 const SERVER: &[&str] = &["kind=epoll", "reply=true", "protocol=http", "keep_alive=1000000", "backlog=4096"];
 /// Requests a second of the open loop: far below what a core can do.
 const RATE: u32 = 2000;
-/// The median latency of the same open loop, ours against oha's.
-const SAME: std::ops::RangeInclusive<f64> = 0.8..=1.25;
+/// What is shown of each run: a name, and decimals.
+const FIGURES: [(&str, usize); 4] = [("a second", 0), ("CPU us each", 2), ("p50 us", 0), ("p99 us", 0)];
 
 /// How the server is loaded.
 #[derive(Clone, Copy)]
@@ -23,8 +23,10 @@ struct Way {
     seconds: u64,
 }
 
-/// What a tool says of its run: requests, requests a second, median latency in us.
-type Says = (f64, f64, f64);
+/// What a tool says of its run: requests, requests a second, latency in us (median, p99).
+type Says = (f64, f64, [f64; 2]);
+/// The same with the CPU time of a request, in the order of [`FIGURES`].
+type Figures = [f64; 4];
 
 struct Tool {
     name: &'static str,
@@ -50,7 +52,8 @@ const HERD: Tool = Tool {
     read: |text| {
         let said: serde_json::Value = serde_json::from_str(text).ok()?;
         let number = |path: &str| said.pointer(path)?.as_f64();
-        Some((number("/answered")?, number("/per_second")?, number("/latency_ns/p50")? / 1e3))
+        let at = |path| Some(number(path)? / 1e3);
+        Some((number("/answered")?, number("/per_second")?, [at("/latency_ns/p50")?, at("/latency_ns/p99")?]))
     },
 };
 
@@ -71,7 +74,8 @@ const OTHERS: &[Tool] = &[
         },
         read: |text| {
             let requests = text.lines().find_map(|line| line.trim().split_once(" requests in "))?.0;
-            Some((requests.parse().ok()?, after(text, "Requests/sec:")?.parse().ok()?, in_us(after(text, "50%")?)?))
+            let latency = [in_us(after(text, "50%")?)?, in_us(after(text, "99%")?)?];
+            Some((requests.parse().ok()?, after(text, "Requests/sec:")?.parse().ok()?, latency))
         },
     },
     Tool {
@@ -85,11 +89,8 @@ const OTHERS: &[Tool] = &[
         read: |text| {
             let requests = after(text, "Complete requests:")?.parse().ok()?;
             // Whole milliseconds.
-            Some((
-                requests,
-                after(text, "Requests per second:")?.parse().ok()?,
-                after(text, "50%")?.parse::<f64>().ok()? * 1e3,
-            ))
+            let at = |quantile| Some(after(text, quantile)?.parse::<f64>().ok()? * 1e3);
+            Some((requests, after(text, "Requests per second:")?.parse().ok()?, [at("50%")?, at("99%")?]))
         },
     },
     Tool {
@@ -105,13 +106,15 @@ const OTHERS: &[Tool] = &[
             let number = |path: &str| said.pointer(path)?.as_f64();
             let all = said.pointer("/statusCodeDistribution")?.as_object()?;
             let requests = all.values().filter_map(serde_json::Value::as_f64).sum();
-            Some((requests, number("/summary/requestsPerSec")?, number("/latencyPercentiles/p50")? * 1e6))
+            let at = |path| Some(number(path)? * 1e6);
+            let latency = [at("/latencyPercentiles/p50")?, at("/latencyPercentiles/p99")?];
+            Some((requests, number("/summary/requestsPerSec")?, latency))
         },
     },
 ];
 
-/// Requests a second, CPU time of each in us, median latency in us.
-fn run(tool: &Tool, way: &Way) -> Result<[f64; 3], String> {
+/// One run of a tool against a server of its own.
+fn run(tool: &Tool, way: &Way) -> Result<Figures, String> {
     let server = Attached::start(SERVER, 1);
     let arguments =
         (tool.arguments)(way, &format!("http://127.0.0.1:{}/", server.port)).ok_or("it has no such load")?;
@@ -121,17 +124,17 @@ fn run(tool: &Tool, way: &Way) -> Result<[f64; 3], String> {
     let connections = server.end().total(|worker| worker.claims) as f64;
     let ran = ran.map_err(|e| e.to_string())?;
     let text = String::from_utf8_lossy(&ran.stdout);
-    let (requests, rate, p50) = (tool.read)(&text)
+    let (requests, rate, [p50, p99]) = (tool.read)(&text)
         .ok_or_else(|| format!("cannot read what it says: {text} {}", String::from_utf8_lossy(&ran.stderr)))?;
     // Those under way when it ends are accepted, and not in its count.
     if !way.keep_alive && connections < requests {
         return Err(format!("it says {requests} requests and {connections} connections were accepted"));
     }
-    Ok([rate, cpu_us / requests, p50])
+    Ok([rate, cpu_us / requests, p50, p99])
 }
 
 /// Ratios of two tools, turn by turn, so that other load hits both.
-fn ratios(ours: &[[f64; 3]], theirs: &[[f64; 3]], at: usize) -> Vec<f64> {
+fn ratios(ours: &[Figures], theirs: &[Figures], at: usize) -> Vec<f64> {
     ours.iter().zip(theirs).map(|(ours, theirs)| ours[at] / theirs[at]).collect()
 }
 
@@ -170,23 +173,31 @@ pub fn load(bench: &mut Bench) {
     }
 }
 
-fn compare(bench: &mut Bench, tool: &Tool, way: &Way, us: &[[f64; 3]], them: &[[f64; 3]]) {
+fn range(all: &[f64]) -> (f64, f64) {
+    all.iter().fold((f64::INFINITY, 0.0), |(least, most), one| (one.min(least), one.max(most)))
+}
+
+fn compare(bench: &mut Bench, tool: &Tool, way: &Way, us: &[Figures], them: &[Figures]) {
+    let all = |figures: &[Figures], at: usize| figures.iter().map(|figures| figures[at]).collect::<Vec<f64>>();
     for (name, figures) in [(HERD.name, us), (tool.name, them)] {
-        for (at, what, digits) in [(0, "a second", 0), (1, "CPU us each", 2), (2, "p50 us", 0)] {
-            let all: Vec<f64> = figures.iter().map(|figures| figures[at]).collect();
-            println!("  {:26} {}", format!("{name}, {what}"), spread(&all, digits));
+        for (at, (what, digits)) in FIGURES.into_iter().enumerate() {
+            println!("  {:26} {}", format!("{name}, {what}"), spread(&all(figures, at), digits));
         }
     }
     let of = |at| ratios(us, them, at);
-    for (at, what) in [(0, "rate"), (1, "CPU"), (2, "p50")] {
+    for (at, (what, _)) in FIGURES.into_iter().enumerate() {
         println!("  {:26} {}", format!("herd / {}, {what}", tool.name), spread(&of(at), 2));
     }
     let at_most = |at| median(&of(at));
     match way.rate {
+        // Both have their own cost in it, so that they agree where their ranges meet.
         Some(_) => {
-            let p50 = at_most(2);
-            let bounds = format!("{} to {}", SAME.start(), SAME.end());
-            bench.hold(SAME.contains(&p50), format!("herd / {}, open-loop p50: {p50:.2} is from {bounds}", tool.name));
+            for (at, what) in [(2, "p50"), (3, "p99")] {
+                let [ours, theirs] = [us, them].map(|figures| range(&all(figures, at)));
+                let meet = ours.0 <= theirs.1 && theirs.0 <= ours.1;
+                let words = format!("{:.0} to {:.0} us and {:.0} to {:.0} us", ours.0, ours.1, theirs.0, theirs.1);
+                bench.hold(meet, format!("herd and {}, open-loop {what}: {words} meet", tool.name));
+            }
         }
         None => {
             let (rate, cpu) = (at_most(0), at_most(1));
