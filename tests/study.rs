@@ -152,13 +152,16 @@ fn making_a_task_is_timed_and_nobody_is_left() {
 #[test]
 fn the_first_writer_of_each_page_faults_once() {
     let cells = measured("fork-cow", &[]);
-    let page = f64::from(16 << 20) / herd::sys::region::page_size() as f64;
-    for row in ["untouched", "parent", "child", "child gone"] {
-        check(&cells, row, "faults", page);
-    }
-    for row in ["no child", "shared"] {
-        check(&cells, row, "faults", 0.0);
-    }
+    let pages = f64::from(16 << 20) / herd::sys::region::page_size() as f64;
+    // The kernel may write to a page of the task's own in between (rseq): a fault in a
+    // thousand, as the experiment has it, is none of the memory's.
+    let faults_once = |row: &str, times: f64| {
+        let cell = cells.iter().find(|cell| cell.row == row).unwrap_or_else(|| panic!("no row {row}"));
+        let faults = value(cell, "faults");
+        assert!((times * pages..=(times + 0.001) * pages).contains(&faults), "{}: {faults} faults", cell.id);
+    };
+    ["untouched", "parent", "child", "child gone"].into_iter().for_each(|row| faults_once(row, 1.0));
+    ["no child", "shared"].into_iter().for_each(|row| faults_once(row, 0.0));
     check(&cells, "one CPU", "tasks_made", 3.0);
 }
 
