@@ -7,7 +7,7 @@ use crate::analysis::judge::expected;
 use crate::analysis::metrics;
 use crate::cli::ExplainArgs;
 use crate::exit::Exit;
-use crate::experiment::{Cell, Expectation, embedded};
+use crate::experiment::{Cell, Expectation, Experiment, embedded};
 use crate::report::wrapped;
 use crate::words::{self, Language, claims};
 
@@ -25,19 +25,17 @@ pub fn run(args: &ExplainArgs) -> Result<Exit, Failure> {
         is_word || (!args.word && (is_file(name) || embedded::text(name).is_some()))
     };
     let names = names(&args.name, known);
-    // Before the first page: what is wrong would stand below all the others.
+    // All before the first page: what is wrong would stand below all the others.
     if let Some(unknown) = names.iter().find(|name| !known(name)) {
         let any = names.iter().any(|name| known(name));
         return Err(word::unknown(&if any { unknown.clone() } else { args.name.join(" ") }));
     }
-    if let Some(Err(wrong)) = names.iter().filter(|name| is_file(name)).map(|name| load(name)).find(Result::is_err) {
-        return Err(wrong);
-    }
-    for (at, name) in names.iter().enumerate() {
+    let pages = names.iter().map(|name| experiment(name, args)).collect::<Result<Vec<_>, Failure>>()?;
+    for (at, (name, experiment)) in names.iter().zip(pages).enumerate() {
         if at > 0 {
             print(|out| writeln!(out, "\n{}\n", "-".repeat(WIDTH)))?;
         }
-        one(name, args)?;
+        one(name, experiment, locale::language(args.lang))?;
     }
     Ok(Exit::Pass)
 }
@@ -63,18 +61,22 @@ fn is_file(name: &str) -> bool {
     name.contains('/') || name.ends_with(".toml")
 }
 
-fn one(name: &str, args: &ExplainArgs) -> Result<(), Failure> {
-    let language = locale::language(args.lang);
-    let is_file = is_file(name);
-    // Experiments win: they were there first, and scripts ask for them.
-    if args.word || (!is_file && embedded::text(name).is_none()) {
+/// The experiment of that name. Experiments win over words: they were there first, and
+/// scripts ask for them.
+fn experiment(name: &str, args: &ExplainArgs) -> Result<Option<Experiment>, Failure> {
+    let there = !args.word && (is_file(name) || embedded::text(name).is_some());
+    there.then(|| load(name)).transpose()
+}
+
+fn one(name: &str, experiment: Option<Experiment>, language: Language) -> Result<(), Failure> {
+    let Some(experiment) = experiment else {
         // A word of that name wins, since claims were there last.
         return match claims::find(name).filter(|_| words::find(name).is_none()) {
             Some(claim) => claim::explain(claim, language),
             None => word::explain(name, language),
         };
-    }
-    let experiment = load(name)?;
+    };
+    let is_file = is_file(name);
     let cells = experiment.cells(&[])?;
     print(|out| {
         writeln!(out, "{}\n", experiment.title)?;
