@@ -126,11 +126,10 @@ impl BpfCounter {
     /// For the lab's workers: sleeps, and who is awake.
     pub fn open(slots: usize) -> Result<BpfCounter, BpfError> {
         let kept = KEPT.get().filter(|kept| kept.slots() >= slots && kept.clear().is_ok());
-        let loaded = match kept {
-            Some(kept) => Held::Kept(kept),
-            None => Held::Own(for_workers(slots)?),
+        let (loaded, skipped) = match kept {
+            Some(kept) => (Held::Kept(kept), kept.missed().unwrap_or(0)),
+            None => (Held::Own(for_workers(slots)?), 0),
         };
-        let skipped = loaded.missed().unwrap_or(0);
         Ok(BpfCounter { slots, loaded, skipped })
     }
 
