@@ -255,8 +255,7 @@ fn told(kernel: &Kernel, outcome: &Outcome) -> String {
 
 /// Why what a guest told is not what it was asked.
 fn strange(plan: &GuestPlan, outcome: &Outcome) -> Option<String> {
-    let asked = |told: &&Told| plan.cells.iter().any(|cell| told.is_of(cell));
-    let other = outcome.heard.cells.iter().find(|told| !asked(told))?;
+    let other = outcome.heard.cells.iter().find(|told| plan.cell_of(told).is_none())?;
     Some(format!("the guest told of {}, which nobody asked for", other.id))
 }
 
@@ -272,7 +271,7 @@ fn results_of(experiments: &[Experiment], plan: &GuestPlan, kernel: &Kernel, out
     environment.warnings.extend(outcome.crashed_first.map(|said| format!("booted twice, {CRASHED}{said}")));
     let mut results = Results::new(environment, experiments);
     let cells = &mut results.cells;
-    let whole = |told: Told| plan.cells.iter().find(|cell| told.is_of(cell)).map(|cell| told.whole(cell));
+    let whole = |told: Told| plan.cell_of(&told).map(|cell| told.whole(cell));
     *cells = outcome.heard.cells.into_iter().filter_map(whole).collect();
     if let Some(why) = &outcome.failed {
         for (repetition, cell) in (1..=plan.repeat).flat_map(|n| plan.cells.iter().map(move |cell| (n, cell))) {

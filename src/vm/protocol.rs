@@ -24,6 +24,11 @@ impl GuestPlan {
     pub fn runs(&self) -> usize {
         self.cells.len() * self.repeat as usize
     }
+
+    /// The cell that was told of, unless nobody asked for it.
+    pub fn cell_of(&self, told: &Told) -> Option<&Cell> {
+        self.cells.iter().find(|cell| told.id == numbered(&cell.id, told.repetition))
+    }
 }
 
 /// One line of a guest.
@@ -74,11 +79,6 @@ impl From<CellResult> for Told {
 }
 
 impl Told {
-    /// Whether it is of that cell of the plan.
-    pub fn is_of(&self, cell: &Cell) -> bool {
-        self.id == numbered(&cell.id, self.repetition)
-    }
-
     /// The whole result, of the cell of the plan that it is of.
     pub fn whole(self, cell: &Cell) -> CellResult {
         let mut whole = CellResult {
