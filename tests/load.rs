@@ -192,6 +192,17 @@ fn a_server_that_dies_leaves_what_was_seen() {
     said.shows(&["\"end\": \"gone\"", "the server is gone"]);
 }
 
+/// What it says when SIGINT comes after a hundred connections.
+fn interrupted(args: [&str; 6], accepted: &AtomicU64) -> lab::Said {
+    let running = spawn(&mut herd(args));
+    until(LIMIT, || match accepted.load(Ordering::SeqCst) {
+        101.. => Ok(()),
+        few => Err(format!("{few} connections")),
+    });
+    nix::sys::signal::kill(running.pid(), nix::sys::signal::Signal::SIGINT).unwrap();
+    lab::finish(running).exits(130)
+}
+
 #[test]
 fn a_signal_keeps_what_was_seen() {
     let (port, accepted) = server(|reader, writer, _| {
@@ -200,13 +211,7 @@ fn a_signal_keeps_what_was_seen() {
         }
     });
     let url = format!("http://127.0.0.1:{port}/");
-    let running = spawn(&mut herd(["load", &url, "--duration", "60s", "--format", "json"]));
-    until(LIMIT, || match accepted.load(Ordering::SeqCst) {
-        101.. => Ok(()),
-        few => Err(format!("{few} connections")),
-    });
-    nix::sys::signal::kill(running.pid(), nix::sys::signal::Signal::SIGINT).unwrap();
-    let said = lab::finish(running).exits(130);
+    let said = interrupted(["load", &url, "--duration", "60s", "--format", "json"], &accepted);
     assert!(number(&said, "/answered") > 0, "{said:#?}");
     said.shows(&["\"end\": \"interrupted\""]);
 }
@@ -215,13 +220,7 @@ fn a_signal_keeps_what_was_seen() {
 fn a_signal_in_the_warm_up_leaves_no_figures() {
     let (port, accepted) = server(patient);
     let url = format!("http://127.0.0.1:{port}/");
-    let running = spawn(&mut herd(["load", &url, "--warmup", "1000s", "--format", "json"]));
-    until(LIMIT, || match accepted.load(Ordering::SeqCst) {
-        101.. => Ok(()),
-        few => Err(format!("{few} connections")),
-    });
-    nix::sys::signal::kill(running.pid(), nix::sys::signal::Signal::SIGINT).unwrap();
-    let said = lab::finish(running).exits(130);
+    let said = interrupted(["load", &url, "--warmup", "1000s", "--format", "json"], &accepted);
     check(&said, &[("/requests", 0), ("/answered", 0), ("/under_way", 0), ("/latency_ns/samples", 0)]);
     said.shows(&["\"own_cpu_share\": 0.0,", "\"own_cpu_us\": 0.0,", "\"notes\": []", "\"saturated\": null"]);
 }
